@@ -1,0 +1,24 @@
+# Benchmarks: bench/<name>.c, a program that prints lines of name<TAB>value<TAB>unit. `./run bench NAME` runs one.
+# `make check` builds them all, so that none rots. To add one, add these two lines:
+#	bench_programs += %D%/NAME
+#	%C%_NAME_LDADD = $(bench_ldadd)
+bench_programs =
+bench_programs += %D%/loop
+%C%_loop_LDADD = $(bench_ldadd)
+
+bench_ldadd = %D%/libbench.a libtloop.la $(TALLOC_LIBS) -lm
+
+check_PROGRAMS += $(bench_programs)
+check_LIBRARIES += %D%/libbench.a
+
+%C%_libbench_a_SOURCES = \
+	%D%/bench.c \
+	%D%/bench.h \
+	%D%/opaque.c \
+	%D%/opaque.h
+
+# For ./run: the names, one a line.
+bench-names:
+	@printf '%s\n' $(bench_programs:bench/%=%)
+
+.PHONY: bench-names

@@ -1,0 +1,1 @@
+# Examples: programs as a user would write them. `make` builds those whose libraries are there.

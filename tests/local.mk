@@ -1,0 +1,103 @@
+# Tests. `make check` runs them all; every test prints TAP.
+
+# A suite is a program, tests/test_<thing>.c; to add one, add its line.
+suites = \
+	%D%/test_crc32c \
+	%D%/test_error \
+	%D%/test_runner \
+	%D%/test_scope \
+	%D%/test_snapshot \
+	%D%/test_snapshot_bytes \
+	%D%/test_snapshot_tree \
+	%D%/test_stop \
+	%D%/test_time
+
+# Those that start threads; `make check-helgrind` runs these only.
+threaded_suites = \
+	%D%/test_stop
+
+scripts = \
+	%D%/check-exports.sh \
+	%D%/check-headers.sh \
+	%D%/check-readme.sh \
+	%D%/check-fuzz.sh
+
+# The default libraries of a program are those of a suite, which most programs are.
+LDADD = %D%/libtltest.a libtloop.la $(CHECK_LIBS) $(TALLOC_LIBS)
+
+if HAVE_CHECK
+check_LIBRARIES += %D%/libtltest.a
+check_PROGRAMS += $(suites)
+TESTS += $(suites)
+endif
+TESTS += $(scripts)
+
+%C%_libtltest_a_SOURCES = \
+	%D%/alloc.c \
+	%D%/alloc.h \
+	%D%/fixture.c \
+	%D%/tl-check.h
+
+EXTRA_DIST += \
+	$(scripts) \
+	%D%/fuzz/corpus \
+	%D%/install \
+	%D%/tap.sh \
+	%D%/valgrind.supp
+
+# Fuzz targets: tests/fuzz/fuzz_<name>.c, with a corpus in tests/fuzz/corpus/<name>/. With --enable-fuzzing libFuzzer
+# is their main(), else replay.c, which runs the corpus in `make check`. To add one, add these two lines:
+#	fuzz_programs += %D%/fuzz/fuzz_NAME
+#	%C%_fuzz_fuzz_NAME_LDADD = $(fuzz_ldadd)
+fuzz_programs =
+fuzz_programs += %D%/fuzz/fuzz_snapshot
+%C%_fuzz_fuzz_snapshot_LDADD = $(fuzz_ldadd)
+
+fuzz_ldadd = $(FUZZ_ENGINE) libtloop.la $(TALLOC_LIBS)
+if !FUZZING
+check_LIBRARIES += %D%/fuzz/libreplay.a
+fuzz_ldadd += %D%/fuzz/libreplay.a
+endif
+%C%_fuzz_libreplay_a_SOURCES = %D%/fuzz/replay.c
+check_PROGRAMS += $(fuzz_programs)
+
+# For ./run: the names, one a line.
+fuzz-names:
+	@printf '%s\n' $(fuzz_programs:tests/fuzz/fuzz_%=%)
+
+# Suites and scripts read TAP's rules from one driver. Tests read below TL_SRCDIR and write below TMPDIR only.
+TEST_EXTENSIONS = .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = $(SHELL)
+AM_TESTS_ENVIRONMENT = \
+	TL_TEST_HARNESS=1 \
+	TL_SRCDIR='$(abs_top_srcdir)' \
+	TMPDIR='$(abs_builddir)/tests' \
+	CC='$(CC)' CXX='$(CXX)' NM='$(NM)' READELF='$(READELF)' LIBTOOL='$(abs_builddir)/libtool' \
+	CPPFLAGS='$(AM_CPPFLAGS) $(CPPFLAGS)' CFLAGS='$(SANITIZER_CFLAGS) $(CFLAGS)' \
+	TL_HEADERS='$(include_HEADERS) $(tloopinclude_HEADERS)' \
+	TL_LIBRARIES='$(lib_LTLIBRARIES)' \
+	TL_FUZZ_PROGRAMS='$(fuzz_programs)'; \
+	export TL_TEST_HARNESS TL_SRCDIR TMPDIR CC CXX NM READELF LIBTOOL CPPFLAGS CFLAGS \
+	TL_HEADERS TL_LIBRARIES TL_FUZZ_PROGRAMS;
+
+# The same suites under valgrind. Each test is a process, so a leak or an error fails the test that made it. Valgrind
+# puts its malloc also in place of the program's own (NONE), which then stands back.
+valgrind = $(VALGRIND) -q --error-exitcode=99 --trace-children=yes --suppressions=$(abs_top_srcdir)/tests/valgrind.supp
+
+check-memcheck: all
+	CK_TIMEOUT_MULTIPLIER=20 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(suites)' \
+		LOG_COMPILER='$(valgrind) --soname-synonyms=somalloc=NONE --leak-check=full --show-leak-kinds=definite'
+
+check-helgrind: all
+	CK_TIMEOUT_MULTIPLIER=20 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(threaded_suites)' \
+		LOG_COMPILER='$(valgrind) --soname-synonyms=somalloc=NONE --tool=helgrind'
+
+# A program that knows the installed copy only, through pkg-config.
+installcheck-local:
+	CC='$(CC)' CXX='$(CXX)' CFLAGS='$(CFLAGS)' PKG_CONFIG='$(PKG_CONFIG)' \
+	PKG_CONFIG_PATH="$(pkgconfigdir):$$PKG_CONFIG_PATH" libdir='$(libdir)' \
+		$(SHELL) $(srcdir)/tests/install/check.sh
+
+.PHONY: check-helgrind check-memcheck fuzz-names
