@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#ifndef TLOOP_CODEC_H
+#define TLOOP_CODEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <talloc.h>
+#include <tloop/version.h>
+
+/**
+ * @file
+ * Codecs: how a compressed file is read. tloop itself brings none; <tloop/gzip.h> is in
+ * libtloop-zlib, and a program may give its own.
+ */
+
+TL_EXTERN_C_BEGIN
+
+/** What a decoder reads from and writes to; it moves both on. */
+struct tl_codec_io {
+	const uint8_t *in; /**< compressed bytes */
+	size_t in_size;    /**< how many; 0 at the end of the file */
+	uint8_t *out;      /**< room for plain bytes */
+	size_t out_size;   /**< how much; may be 0 when only the end is looked for */
+};
+
+/** A codec: a constant table. */
+struct tl_codec {
+	size_t size;      /**< sizeof(struct tl_codec), by TL_CODEC_INIT */
+	const char *name; /**< "gzip", for messages */
+
+	/**
+	 * Makes a decoder at the beginning of a stream.
+	 *
+	 * @param mem_ctx Owns it: talloc_free() ends it at any point. What it needs more comes from
+	 *                there too.
+	 * @return 0; -ENOMEM.
+	 */
+	int (*open)(TALLOC_CTX *mem_ctx, void **decoder);
+
+	/**
+	 * Decodes until the input is used up, the room is full, or the stream ends.
+	 *
+	 * @param[out] cause A constant string that says what is wrong; may be left alone.
+	 * @return 0; TL_END at the end of the stream, after its checksum was found right; if more
+	 *         input follows, that is for the caller to judge. -TL_ECORRUPT; -ENOMEM.
+	 */
+	int (*decode)(void *decoder, struct tl_codec_io *io, const char **cause);
+};
+
+/** First in every struct tl_codec. */
+#define TL_CODEC_INIT .size = sizeof(struct tl_codec)
+
+TL_EXTERN_C_END
+
+#endif
