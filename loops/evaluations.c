@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "config.h"
+
+#include <errno.h>
+
+#include <tloop/evaluation.h>
+#include <tloop/run.h>
+#include <tloop/time.h>
+
+struct entry {
+	const char *name;
+	const char *prefix;
+	struct tl_loop *loop;
+	const char *every_text;
+	struct tl_time every;
+	bool defect;
+};
+
+struct tl_evaluations {
+	struct entry *entries;
+	size_t count;
+};
+
+struct tl_evaluations *tl_evaluations_new(TALLOC_CTX *mem_ctx)
+{
+	return talloc_zero(mem_ctx, struct tl_evaluations);
+}
+
+int tl_evaluations_add(struct tl_evaluations *list, const char *name, struct tl_loop *loop,
+		       const char *every)
+{
+	struct entry *grown =
+		talloc_realloc(list, list->entries, struct entry, list->count + 1);
+	struct entry entry = { .loop = loop };
+
+	if (grown == NULL)
+		return -ENOMEM;
+	list->entries = grown;
+	entry.name = talloc_strdup(list, name);
+	entry.prefix = talloc_asprintf(list, "%s/", name);
+	entry.every_text = talloc_strdup(list, every != NULL ? every : "");
+	if (entry.name == NULL || entry.prefix == NULL || entry.every_text == NULL)
+		return -ENOMEM;
+	entry.defect = tl_time_parse(entry.every_text, &entry.every) < 0;
+	list->entries[list->count++] = entry;
+	return 0;
+}
+
+size_t tl_evaluations_count(const struct tl_evaluations *list)
+{
+	return list->count;
+}
+
+int tl_evaluations_check(const struct tl_evaluations *list, struct tl_run *run)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->entries[i].defect)
+			return tl_fail(run, -EINVAL, "evaluation %s: every \"%s\" is not a time",
+				       list->entries[i].name, list->entries[i].every_text);
+	}
+	return 0;
+}
+
+static bool is_due(const struct entry *entry, const struct tl_run *base, bool epochs,
+		   uint64_t clock_before)
+{
+	uint64_t now = 0;
+
+	if ((entry->every.unit == TL_EPOCHS) != epochs)
+		return false;
+	now = tl_run_elapsed(base, entry->every.unit);
+	if (entry->every.unit == TL_NANOSECONDS)
+		return tl_time_crossed(entry->every.count, clock_before, now);
+	return tl_time_crossed(entry->every.count, now - tl_run_latest(base, entry->every.unit),
+			       now);
+}
+
+static int run_one(const struct entry *entry, struct tl_run *run)
+{
+	const struct tl_run_options options = {
+		TL_RUN_OPTIONS_INIT,
+		.key = entry->name,
+		.metric_prefix = entry->prefix,
+	};
+
+	return tl_run_inner(run, NULL, entry->loop, NULL, &options, NULL);
+}
+
+int tl_evaluations_run(const struct tl_evaluations *list, struct tl_run *run, struct tl_run *base,
+		       bool epochs, struct tl_evaluations_cursor *cursor)
+{
+	if (cursor->next == 0)
+		cursor->asked = tl_run_take_request(run, TL_REQUEST_EVALUATE);
+	for (; cursor->next < list->count; cursor->next++) {
+		const struct entry *entry = &list->entries[cursor->next];
+		int ret = 0;
+
+		if (!cursor->asked && !is_due(entry, base, epochs, cursor->clock))
+			continue;
+		ret = run_one(entry, run);
+		/* one that was cut short is looked at again, where the run goes on */
+		if (ret < 0 || tl_run_is_cut(run))
+			return ret;
+	}
+	cursor->next = 0;
+	cursor->clock = tl_run_elapsed(base, TL_NANOSECONDS);
+	return 0;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "config.h"
+
+#include <errno.h>
+
+#include <tloop/batch.h>
+#include <tloop/epoch.h>
+#include <tloop/evaluation.h>
+#include <tloop/fit.h>
+#include <tloop/optimizer.h>
+#include <tloop/options.h>
+#include <tloop/run.h>
+
+struct fit {
+	struct tl_model *model;
+	const char *max;
+	struct tl_loop *epoch;
+	struct tl_loop *batch;
+	struct tl_loop *optimizer;
+	struct tl_evaluations *evaluations;
+	int defect;
+};
+
+static int fit_run_start(struct tl_loop *loop, struct tl_run *run)
+{
+	const struct fit *self = tl_loop_config(loop, &tl_fit_class);
+
+	if (self->defect < 0)
+		return tl_fail(run, self->defect, "the size of its options is not known");
+	if (self->model == NULL)
+		return tl_fail(run, -EINVAL, "it has no model");
+	if (self->max != NULL && tl_run_limit(run, self->max) < 0)
+		return tl_run_status(run);
+	return tl_model_train(self->model, run);
+}
+
+static int fit_advance(struct tl_loop *loop, struct tl_run *run)
+{
+	const struct fit *self = tl_loop_config(loop, &tl_fit_class);
+
+	return tl_run_inner(run, NULL, self->epoch, NULL, NULL, NULL);
+}
+
+static int fit_save(struct tl_loop *loop, struct tl_run *run, struct tl_snapshot *group)
+{
+	const struct fit *self = tl_loop_config(loop, &tl_fit_class);
+
+	(void)run;
+	return tl_model_save(self->model, group);
+}
+
+static int fit_load(struct tl_loop *loop, struct tl_run *run, const struct tl_snapshot *group)
+{
+	const struct fit *self = tl_loop_config(loop, &tl_fit_class);
+
+	(void)run;
+	return tl_model_load(self->model, group);
+}
+
+static const struct tl_loop_ops fit_ops = {
+	TL_LOOP_OPS_INIT,
+	.flags = TL_LOOP_ONCE,
+	.on_run_start = fit_run_start,
+	.advance = fit_advance,
+	.save = fit_save,
+	.load = fit_load,
+};
+
+const struct tl_class tl_fit_class = TL_CLASS("fit", &tl_loop_class, &fit_ops, struct fit,
+					      struct tl_nothing);
+
+struct tl_fit_options tl_fit_options_init(void)
+{
+	return (struct tl_fit_options){ TL_FIT_OPTIONS_INIT };
+}
+
+static int make_parts(struct tl_loop *fit, struct fit *self, const struct tl_fit_options *options)
+{
+	self->evaluations = tl_evaluations_new(fit);
+	self->optimizer = tl_optimizer_new(fit, &(struct tl_optimizer_options){
+							TL_OPTIMIZER_OPTIONS_INIT,
+							.model = options->model,
+							.micro_batches = options->micro_batches,
+							.clip_norm = options->clip_norm,
+						});
+	self->batch = tl_batch_new(fit, &(struct tl_batch_options){
+						TL_BATCH_OPTIONS_INIT,
+						.optimizer = self->optimizer,
+						.evaluations = self->evaluations,
+					});
+	self->epoch = tl_epoch_new(fit, &(struct tl_epoch_options){
+						TL_EPOCH_OPTIONS_INIT,
+						.train = options->train,
+						.batch = self->batch,
+						.evaluations = self->evaluations,
+					});
+	self->model = options->model;
+	self->max = options->max != NULL ? talloc_strdup(fit, options->max) : NULL;
+	if (self->evaluations == NULL || self->optimizer == NULL || self->batch == NULL ||
+	    self->epoch == NULL || (self->max == NULL) != (options->max == NULL))
+		return -ENOMEM;
+	return 0;
+}
+
+struct tl_loop *tl_fit_new(TALLOC_CTX *mem_ctx, const struct tl_fit_options *given)
+{
+	struct tl_loop *fit = tl_loop_new(mem_ctx, &tl_fit_class);
+	struct tl_fit_options options;
+	struct fit *self = NULL;
+
+	if (fit == NULL)
+		return NULL;
+	self = tl_loop_config(fit, &tl_fit_class);
+	self->defect = tl_options_read(&options, sizeof(options), given);
+	if (make_parts(fit, self, &options) < 0) {
+		talloc_free(fit);
+		return NULL;
+	}
+	return fit;
+}
+
+int tl_fit_add_evaluation(struct tl_loop *fit, const char *name, struct tl_dataset *data,
+			  const char *every)
+{
+	struct fit *self = tl_loop_config(fit, &tl_fit_class);
+	struct tl_loop *evaluation =
+		tl_evaluation_new(fit, &(struct tl_evaluation_options){
+					       TL_EVALUATION_OPTIONS_INIT,
+					       .model = self->model,
+					       .sources = &data,
+					       .source_count = 1,
+				       });
+
+	if (evaluation == NULL)
+		return -ENOMEM;
+	return tl_evaluations_add(self->evaluations, name, evaluation, every);
+}
+
+struct tl_loop *tl_fit_loop(struct tl_loop *fit, const struct tl_class *cls)
+{
+	const struct fit *self = tl_loop_config(fit, &tl_fit_class);
+	struct tl_loop *parts[] = { self->epoch, self->batch, self->optimizer };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (tl_loop_is(parts[i], cls))
+			return parts[i];
+	}
+	return NULL;
+}
