@@ -6,6 +6,24 @@ bench_programs =
 bench_programs += %D%/loop
 %C%_loop_LDADD = $(bench_ldadd)
 
+# The figures of fit come first in train's.
+if HAVE_OPENBLAS
+if HAVE_ZLIB
+bench_programs += %D%/train
+endif
+endif
+%C%_train_CFLAGS = $(AM_CFLAGS) $(mlp_cflags)
+%C%_train_LDADD = libtloop-zlib.la $(bench_ldadd) $(OPENBLAS_LIBS)
+%C%_train_SOURCES = \
+	%D%/fit.c \
+	%D%/fit.h \
+	%D%/mallocs.c \
+	%D%/mallocs.h \
+	%D%/train.c \
+	examples/mlp.c \
+	examples/mlp.h \
+	examples/random.h
+
 bench_ldadd = %D%/libbench.a libtloop.la $(TALLOC_LIBS) -lm
 
 check_PROGRAMS += $(bench_programs)

@@ -1,1 +1,50 @@
 # Examples: programs as a user would write them. `make` builds those whose libraries are there.
+noinst_PROGRAMS += %D%/kmeans
+
+%C%_kmeans_LDADD = libtloop.la $(TALLOC_LIBS) -lm
+%C%_kmeans_SOURCES = \
+	%D%/kmeans.c \
+	%D%/kmeans.h \
+	%D%/kmeans_main.c \
+	%D%/random.h \
+	%D%/snapshot_file.c \
+	%D%/snapshot_file.h
+
+noinst_PROGRAMS += %D%/newton
+%C%_newton_LDADD = libtloop.la $(TALLOC_LIBS) -lm
+%C%_newton_SOURCES = \
+	%D%/chart.c \
+	%D%/chart.h \
+	%D%/newton.c \
+	%D%/newton.h \
+	%D%/newton_main.c \
+	%D%/snapshot_file.c \
+	%D%/snapshot_file.h
+
+if HAVE_OPENBLAS
+if HAVE_ZLIB
+noinst_PROGRAMS += %D%/fashion_mnist
+endif
+endif
+%C%_fashion_mnist_CFLAGS = $(AM_CFLAGS) $(mlp_cflags)
+%C%_fashion_mnist_LDADD = libtloop-zlib.la libtloop.la $(TALLOC_LIBS) $(OPENBLAS_LIBS) -lm
+%C%_fashion_mnist_SOURCES = \
+	%D%/fashion_mnist.c \
+	%D%/fashion_report.c \
+	%D%/fashion_report.h \
+	%D%/mlp.c \
+	%D%/mlp.h \
+	%D%/random.h \
+	%D%/scope_sizes.c \
+	%D%/scope_sizes.h \
+	%D%/snapshot_file.c \
+	%D%/snapshot_file.h
+
+# What mlp.c needs, in whatever program: BLAS, and loops that are told to be vectorised.
+mlp_cflags = $(OPENBLAS_CFLAGS) -fopenmp-simd
+
+noinst_PROGRAMS += %D%/custom_hook
+%C%_custom_hook_LDADD = libtloop.la $(TALLOC_LIBS) -lm
+%C%_custom_hook_SOURCES = \
+	%D%/custom_hook.c \
+	%D%/random.h
