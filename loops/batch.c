@@ -41,7 +41,7 @@ static int batch_run_start(struct tl_loop *loop, struct tl_run *run)
 	st->base = tl_run_outer(run, &tl_epoch_class);
 	if (st->base == NULL)
 		st->base = run;
-	st->evaluations.clock = tl_run_elapsed(st->base, TL_NANOSECONDS);
+	tl_evaluations_begin(&st->evaluations, st->base);
 	if (self->options.evaluations != NULL)
 		return tl_evaluations_check(self->options.evaluations, run);
 	return 0;

@@ -92,18 +92,6 @@ static size_t find_stations(struct tl_run *run, enum tl_event_kind kind, struct 
 	return count;
 }
 
-static bool nobody_listens(const struct tl_run *run, enum tl_event_kind kind)
-{
-	uint32_t kinds = 0;
-
-	for (; run != NULL; run = run->outer) {
-		kinds |= run->loop->hooks.kinds;
-		if (run->hooks != NULL)
-			kinds |= run->hooks->kinds;
-	}
-	return (kinds >> kind & 1u) == 0;
-}
-
 static int emit(struct tl_run *run, enum tl_event_kind kind, const void *payload)
 {
 	struct station stations[2 * TL_RUN_DEPTH];
@@ -114,9 +102,15 @@ static int emit(struct tl_run *run, enum tl_event_kind kind, const void *payload
 		.run = run,
 		.payload = payload,
 	};
+	struct tl_error *inner_error = run->inner_error;
+	int inner_status = run->inner_status;
 	unsigned failures = run->failures;
 	size_t count = find_stations(run, kind, stations);
 
+	/* a failure inside the slot that fires this, which has not returned it yet, is its own */
+	run->inner_error = NULL;
+	run->inner_status = 0;
+	run->root->emitting++;
 	for (size_t i = 0; i < count; i++) {
 		/* what ends is told innermost first, all else outermost first */
 		const struct station *station =
@@ -125,6 +119,9 @@ static int emit(struct tl_run *run, enum tl_event_kind kind, const void *payload
 		event.at = station->at;
 		walk(station->hooks, &event, station->serial);
 	}
+	run->root->emitting--;
+	run->inner_error = inner_error;
+	run->inner_status = inner_status;
 	return run->failures != failures ? run->status : 0;
 }
 
@@ -132,5 +129,5 @@ int tl_run_emit(struct tl_run *run, enum tl_event_kind kind, const void *payload
 {
 	if ((unsigned)kind >= TL_EVENTS)
 		return tl_fail(run, -EINVAL, "there is no event %d", (int)kind);
-	return nobody_listens(run, kind) ? 0 : emit(run, kind, payload);
+	return tl_run_is_heard(run, kind) ? emit(run, kind, payload) : 0;
 }

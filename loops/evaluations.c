@@ -41,7 +41,9 @@ int tl_evaluations_add(struct tl_evaluations *list, const char *name, struct tl_
 	entry.every_text = talloc_strdup(list, every != NULL ? every : "");
 	if (entry.name == NULL || entry.prefix == NULL || entry.every_text == NULL)
 		return -ENOMEM;
-	entry.defect = tl_time_parse(entry.every_text, &entry.every) < 0;
+	/* steps of what: there are several loops that run evaluations */
+	entry.defect = tl_time_parse(entry.every_text, &entry.every) < 0 ||
+		       entry.every.unit == TL_STEPS;
 	list->entries[list->count++] = entry;
 	return 0;
 }
@@ -55,24 +57,28 @@ int tl_evaluations_check(const struct tl_evaluations *list, struct tl_run *run)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		if (list->entries[i].defect)
-			return tl_fail(run, -EINVAL, "evaluation %s: every \"%s\" is not a time",
+			return tl_fail(run, -EINVAL, "evaluation %s: every \"%s\" is not a time to go by",
 				       list->entries[i].name, list->entries[i].every_text);
 	}
 	return 0;
 }
 
-static bool is_due(const struct entry *entry, const struct tl_run *base, bool epochs,
-		   uint64_t clock_before)
-{
-	uint64_t now = 0;
+_Static_assert(TL_UNITS <= 8, "a cursor has room for the time in each unit");
 
-	if ((entry->every.unit == TL_EPOCHS) != epochs)
+void tl_evaluations_begin(struct tl_evaluations_cursor *cursor, const struct tl_run *base)
+{
+	for (unsigned unit = 0; unit < TL_UNITS; unit++)
+		cursor->seen[unit] = tl_run_elapsed(base, unit);
+}
+
+static bool is_due(const struct entry *entry, const struct tl_run *base, bool epochs,
+		   const struct tl_evaluations_cursor *cursor)
+{
+	const enum tl_unit unit = entry->every.unit;
+
+	if ((unit == TL_EPOCHS) != epochs)
 		return false;
-	now = tl_run_elapsed(base, entry->every.unit);
-	if (entry->every.unit == TL_NANOSECONDS)
-		return tl_time_crossed(entry->every.count, clock_before, now);
-	return tl_time_crossed(entry->every.count, now - tl_run_latest(base, entry->every.unit),
-			       now);
+	return tl_time_crossed(entry->every.count, cursor->seen[unit], tl_run_elapsed(base, unit));
 }
 
 static int run_one(const struct entry *entry, struct tl_run *run)
@@ -89,13 +95,14 @@ static int run_one(const struct entry *entry, struct tl_run *run)
 int tl_evaluations_run(const struct tl_evaluations *list, struct tl_run *run, struct tl_run *base,
 		       bool epochs, struct tl_evaluations_cursor *cursor)
 {
-	if (cursor->next == 0)
-		cursor->asked = tl_run_take_request(run, TL_REQUEST_EVALUATE);
+	/* where it goes on with its first one, it was asked before */
+	if (cursor->next == 0 && tl_run_take_request(run, TL_REQUEST_EVALUATE))
+		cursor->asked = true;
 	for (; cursor->next < list->count; cursor->next++) {
 		const struct entry *entry = &list->entries[cursor->next];
 		int ret = 0;
 
-		if (!cursor->asked && !is_due(entry, base, epochs, cursor->clock))
+		if (!cursor->asked && !is_due(entry, base, epochs, cursor))
 			continue;
 		ret = run_one(entry, run);
 		/* one that was cut short is looked at again, where the run goes on */
@@ -103,6 +110,7 @@ int tl_evaluations_run(const struct tl_evaluations *list, struct tl_run *run, st
 			return ret;
 	}
 	cursor->next = 0;
-	cursor->clock = tl_run_elapsed(base, TL_NANOSECONDS);
+	cursor->asked = false;
+	tl_evaluations_begin(cursor, base);
 	return 0;
 }

@@ -35,7 +35,8 @@ static void lay_out(struct tl_extensions *extensions)
 		}
 		for (const struct tl_extension_slot *other = extensions->first; other != slot;
 		     other = other->next) {
-			if (strcmp(other->key, slot->key) == 0 && other->extension != NULL) {
+			if (other->extension != NULL && slot->extension != NULL &&
+			    strcmp(other->key, slot->key) == 0) {
 				extensions->defect = -EEXIST;
 				extensions->broken = slot->key;
 			}
@@ -72,6 +73,9 @@ static int extension_destructor(struct tl_extension *extension)
 		return 0;
 	extension->slot->extension = NULL;
 	extension->slot->config = NULL;
+	extension->slot->removed = ++extension->loop->extensions.removals;
+	extension->loop->extensions.dirty = true;
+	lay_out(&extension->loop->extensions);
 	remove_nodes(extension->loop, extension->slot);
 	tl_loop_sweep(extension->loop);
 	return 0;
@@ -121,13 +125,20 @@ no_memory:
 
 void *tl_extension_state(const struct tl_run *run, const struct tl_extension_slot *slot)
 {
-	return slot->index < run->extension_count ? run->extension_states + slot->state : NULL;
+	if (slot->index >= run->extension_count)
+		return NULL;
+	if (slot->extension == NULL && slot->removed <= run->extension_removals)
+		return NULL;
+	return run->extension_states + slot->state;
 }
 
 void tl_extensions_sweep(struct tl_loop *loop)
 {
 	struct tl_extension_slot **at = &loop->extensions.first;
 
+	if (!loop->extensions.dirty)
+		return;
+	loop->extensions.dirty = false;
 	while (*at != NULL) {
 		struct tl_extension_slot *slot = *at;
 
@@ -210,11 +221,14 @@ static int load_one(struct tl_run *run, const struct tl_extension_slot *slot,
 		    const struct tl_snapshot *group)
 {
 	void *state = tl_extension_state(run, slot);
-	const struct tl_snapshot *own = tl_snapshot_find(group, slot->key);
+	const struct tl_snapshot *own = NULL;
 	int ret = 0;
 
-	if (own == NULL) /* it was added since: it starts afresh */
+	if (!tl_snapshot_has(group, slot->key)) /* it was added since: it starts afresh */
 		return 0;
+	own = tl_snapshot_find(group, slot->key);
+	if (own == NULL)
+		return -TL_EMISMATCH;
 	if (slot->ops.snapshot != NULL)
 		ret = tl_snapshot_get_fields(own, slot->ops.snapshot, state);
 	if (ret == 0 && slot->ops.load != NULL)

@@ -16,7 +16,23 @@ struct tl_filter tl_filter_init(void)
 	return (struct tl_filter){ TL_FILTER_INIT };
 }
 
-/* A counter as a filter sees it, and what it was before it changed last. */
+/*
+ * How much of a unit was counted in the step that an event belongs to: at the start of a step, in
+ * the one before; after the steps, in all of the run.
+ */
+static uint64_t recent(const struct tl_event *event, enum tl_unit unit)
+{
+	const struct tl_run *run = event->run;
+	const uint64_t age = run->step_number - run->recent_step[unit];
+
+	if (run->phase == TL_PHASE_END)
+		return run->elapsed[unit];
+	if (age == 0 || (age == 1 && event->kind == TL_ON_ADVANCE_START))
+		return run->recent[unit];
+	return 0;
+}
+
+/* A counter as a filter sees it, and what it was before the step of the event. */
 static void counter(const struct tl_event *event, enum tl_unit unit, uint64_t *before,
 		    uint64_t *now)
 {
@@ -25,7 +41,7 @@ static void counter(const struct tl_event *event, enum tl_unit unit, uint64_t *b
 		*before = *now > 0 ? *now - 1 : 0;
 	} else {
 		*now = event->at->elapsed[unit];
-		*before = *now - event->at->latest[unit];
+		*before = *now - recent(event, unit);
 	}
 }
 

@@ -7,6 +7,7 @@
 #include <tloop/epoch.h>
 #include <tloop/evaluation.h>
 #include <tloop/fit.h>
+#include <tloop/hook.h>
 #include <tloop/optimizer.h>
 #include <tloop/options.h>
 #include <tloop/run.h>
@@ -19,6 +20,15 @@ struct fit {
 	struct tl_loop *optimizer;
 	struct tl_evaluations *evaluations;
 	int defect;
+};
+
+/*
+ * A snapshot that is refused changes nothing; but whether the loops inside accept their part is
+ * known only after the model was loaded. So what it was is kept until it is trained on.
+ */
+struct fit_state {
+	struct tl_snapshot *before; /* the model; NULL: it was not loaded, or it was trained on */
+	struct tl_parameters *parameters;
 };
 
 static int fit_run_start(struct tl_loop *loop, struct tl_run *run)
@@ -49,12 +59,57 @@ static int fit_save(struct tl_loop *loop, struct tl_run *run, struct tl_snapshot
 	return tl_model_save(self->model, group);
 }
 
+static int forget_before(const struct tl_event *event, void *data)
+{
+	struct fit_state *st = data;
+
+	(void)event;
+	TALLOC_FREE(st->before); /* and with it this hook */
+	return 0;
+}
+
+static int keep_before(struct tl_run *run, struct tl_model *model, struct fit_state *st)
+{
+	struct tl_hook *hook = NULL;
+	int ret = tl_model_parameters(tl_run_scope(run), model, &st->parameters);
+
+	if (ret < 0)
+		return ret;
+	st->before = tl_snapshot_new(tl_run_scope(run));
+	if (st->before == NULL)
+		return tl_nomem(run);
+	ret = tl_model_save(model, st->before);
+	if (ret < 0)
+		return ret;
+	hook = tl_run_hook_add(run, TL_ON_MICRO_BATCH_START, 0, forget_before, st);
+	if (hook == NULL)
+		return tl_nomem(run);
+	talloc_steal(st->before, hook);
+	return 0;
+}
+
 static int fit_load(struct tl_loop *loop, struct tl_run *run, const struct tl_snapshot *group)
 {
 	const struct fit *self = tl_loop_config(loop, &tl_fit_class);
+	int ret = keep_before(run, self->model, tl_run_state(run, &tl_fit_class));
 
-	(void)run;
-	return tl_model_load(self->model, group);
+	return ret == 0 ? tl_model_load(self->model, group) : ret;
+}
+
+static int fit_run_end(struct tl_loop *loop, struct tl_run *run, int status)
+{
+	const struct fit_state *st = tl_run_state(run, &tl_fit_class);
+
+	(void)loop;
+	if (status == 0 || st->before == NULL)
+		return 0;
+	for (size_t i = 0; i < tl_parameters_count(st->parameters); i++) {
+		const struct tl_parameter *parameter = tl_parameters_at(st->parameters, i);
+
+		tl_snapshot_get(st->before, parameter->name, parameter->dtype, parameter->count,
+				parameter->value);
+	}
+	return 0;
 }
 
 static const struct tl_loop_ops fit_ops = {
@@ -62,12 +117,13 @@ static const struct tl_loop_ops fit_ops = {
 	.flags = TL_LOOP_ONCE,
 	.on_run_start = fit_run_start,
 	.advance = fit_advance,
+	.on_run_end = fit_run_end,
 	.save = fit_save,
 	.load = fit_load,
 };
 
 const struct tl_class tl_fit_class = TL_CLASS("fit", &tl_loop_class, &fit_ops, struct fit,
-					      struct tl_nothing);
+					      struct fit_state);
 
 struct tl_fit_options tl_fit_options_init(void)
 {

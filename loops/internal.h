@@ -76,6 +76,7 @@ bool tl_hook_filter_passes(const struct tl_hook_filter *filter, const struct tl_
 struct tl_extension_slot {
 	struct tl_extension_slot *next;
 	struct tl_extension *extension; /* NULL: removed */
+	uint64_t removed;               /* the number of its removal */
 	struct tl_extension_ops ops;
 	const char *key;
 	void *config;
@@ -86,6 +87,8 @@ struct tl_extension_slot {
 struct tl_extensions {
 	struct tl_extension_slot *first; /* in the order added */
 	size_t count;
+	uint64_t removals;
+	bool dirty;         /* there is something to sweep */
 	size_t state_size;  /* of all states of a run together */
 	int defect;         /* what is wrong with one of them: a code */
 	const char *broken; /* the key of that one */
@@ -127,6 +130,9 @@ void tl_loop_leave(struct tl_loop *loop);
 /* Sweeps its hooks, unless it runs. */
 void tl_loop_sweep(struct tl_loop *loop);
 
+/* For a run of it between two steps, where no event is told: sweeps, if it is the only run. */
+void tl_loop_sweep_in_run(struct tl_loop *loop);
+
 /* run.c */
 
 /* What is remembered of all runs at one place in the outermost run: a path of keys. */
@@ -144,6 +150,7 @@ struct tl_root {
 	struct tl_metric_names names;
 	struct tl_error *reserve; /* for a failure that there is no memory to report */
 	bool reserve_used;
+	unsigned emitting; /* events under way, one inside another */
 };
 
 enum tl_phase {
@@ -164,6 +171,7 @@ struct tl_run {
 	struct tl_path *path;
 	void *input;
 	unsigned depth;
+	unsigned emitting; /* events that were under way when it started */
 	enum tl_phase phase;
 
 	/* progress */
@@ -171,7 +179,8 @@ struct tl_run {
 	uint64_t step_number;
 	uint64_t expected; /* steps; 0: not known */
 	uint64_t elapsed[TL_UNITS];
-	uint64_t latest[TL_UNITS]; /* the last addition to elapsed */
+	uint64_t recent[TL_UNITS];      /* what of it was counted in one step: */
+	uint64_t recent_step[TL_UNITS]; /* the last in which any was */
 	uint64_t clock;            /* when it started, less what a snapshot brought; ns */
 
 	/* stopping */
@@ -192,7 +201,8 @@ struct tl_run {
 	/* state, metrics, hooks */
 	char *states;
 	char *extension_states;
-	size_t extension_count; /* those that were there when it started */
+	size_t extension_count;      /* those that were there when it started, */
+	uint64_t extension_removals; /* but for those that had gone */
 	const char *metric_prefix;
 	size_t metric_count;
 	struct tl_metric_sum *metrics;      /* by index of the name */
@@ -220,7 +230,28 @@ struct tl_run *tl_run_new(TALLOC_CTX *mem_ctx, struct tl_run *outer, struct tl_l
 /* Ends the memory of a step. */
 void tl_run_end_step(struct tl_run *run);
 
+/* emit.c */
+
+/* Whether there may be hooks on an event. Each step asks twice, so this is here, to be inlined. */
+static inline bool tl_run_is_heard(const struct tl_run *run, enum tl_event_kind kind)
+{
+	uint32_t kinds = 0;
+
+	for (; run != NULL; run = run->outer) {
+		kinds |= run->loop->hooks.kinds;
+		if (run->hooks != NULL)
+			kinds |= run->hooks->kinds;
+	}
+	return (kinds >> kind & 1u) != 0;
+}
+
 /* run_stop.c */
+
+/*
+ * Whether it is part of a step of the run around it, which is not over before it is; or of what is
+ * done at a safe point. What a hook runs is not, nor what is run before the steps or after them.
+ */
+bool tl_run_is_in_step(const struct tl_run *run);
 
 /* Whether the run ends here, for a reason that it then has. */
 bool tl_run_honours_stop(struct tl_run *run);
@@ -249,6 +280,9 @@ bool tl_run_find_part(struct tl_run *run);
 void tl_run_load_progress(struct tl_run *run);
 void tl_run_load_state(struct tl_run *run);
 void tl_run_load_extensions(struct tl_run *run);
+
+/* Whether it could go on from a snapshot: not what a hook runs, or what is run aside of steps. */
+bool tl_run_can_be_saved(const struct tl_run *run);
 
 /* Takes the snapshots that are wanted of a run that has left its steps. */
 void tl_run_want_snapshots(struct tl_run *run);

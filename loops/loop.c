@@ -250,20 +250,33 @@ void tl_loop_enter(struct tl_loop *loop)
 
 void tl_loop_leave(struct tl_loop *loop)
 {
-	bool dirty = loop->hooks.dirty;
+	bool dirty = loop->hooks.dirty || loop->extensions.dirty;
 
 	if (atomic_fetch_sub_explicit(&loop->runs, 1, memory_order_release) == 1 && dirty)
 		tl_loop_sweep(loop);
 }
 
+/* Locks others out, if there are only so many runs. */
+static bool claim(struct tl_loop *loop, int runs)
+{
+	return atomic_compare_exchange_strong_explicit(&loop->runs, &runs, -1, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
 void tl_loop_sweep(struct tl_loop *loop)
 {
-	int none = 0;
-
-	if (!atomic_compare_exchange_strong_explicit(&loop->runs, &none, -1, memory_order_acquire,
-						     memory_order_relaxed))
+	if (!claim(loop, 0))
 		return;
 	tl_hooks_sweep(&loop->hooks);
 	tl_extensions_sweep(loop);
 	atomic_store_explicit(&loop->runs, 0, memory_order_release);
+}
+
+void tl_loop_sweep_in_run(struct tl_loop *loop)
+{
+	/* the states of extensions are found by what is swept of those: that waits for the end */
+	if (!claim(loop, 1))
+		return;
+	tl_hooks_sweep(&loop->hooks);
+	atomic_store_explicit(&loop->runs, 1, memory_order_release);
 }

@@ -47,6 +47,12 @@ static inline int call_slot(struct tl_run *run, slot_fn slot, const char *name, 
 	return settle_slot(run, ret, name, may_end);
 }
 
+static inline void tell(struct tl_run *run, enum tl_event_kind kind)
+{
+	if (tl_run_is_heard(run, kind))
+		tl_run_emit(run, kind, NULL);
+}
+
 /* start */
 
 static void check(struct tl_run *run)
@@ -73,10 +79,11 @@ static bool start(struct tl_run *run)
 		tl_run_load_state(run);
 	if (!is_well(run))
 		return false;
-	tl_run_emit(run, TL_ON_RUN_START, NULL);
+	tell(run, TL_ON_RUN_START);
 	if (is_well(run) && run->from != NULL) {
 		tl_run_load_extensions(run);
-		tl_run_emit(run, TL_ON_LOADED, NULL);
+		if (is_well(run))
+			tell(run, TL_ON_LOADED);
 	}
 	return true;
 }
@@ -109,19 +116,20 @@ static void advance(struct tl_run *run)
 	struct tl_counts *total = &run->path->total;
 
 	if (current->started < current->ready) {
-		tl_run_emit(run, TL_ON_ADVANCE_START, NULL);
+		tell(run, TL_ON_ADVANCE_START);
 		if (is_well(run))
 			count(&current->started, &total->started);
 	}
 	if (is_well(run) && current->processed < current->ready) {
 		call_slot(run, run->loop->ops.advance, "advance", false);
+		run->resumed = false; /* on_advance_end is not what was cut short */
 		if (is_well(run) && !run->cut)
 			count(&current->processed, &total->processed);
 	}
 	if (is_well(run) && !run->cut)
 		call_slot(run, run->loop->ops.on_advance_end, "on_advance_end", false);
 	check_part_taken(run);
-	tl_run_emit(run, TL_ON_ADVANCE_END, NULL);
+	tell(run, TL_ON_ADVANCE_END);
 	if (is_well(run) && !run->cut)
 		count(&current->completed, &total->completed);
 }
@@ -136,7 +144,7 @@ static void safe_point(struct tl_run *run)
 	if (run->requests == 0 || !is_well(run) || run->cut)
 		return;
 	if (tl_run_take_request(run, TL_REQUEST_LOG))
-		tl_run_emit(run, TL_ON_LOGGED, NULL);
+		tell(run, TL_ON_LOGGED);
 	if (is_well(run) && tl_run_take_request(run, TL_REQUEST_SAVE) &&
 	    tl_run_snapshot(run, run, &snapshot) == 0) {
 		tl_run_emit(run, TL_ON_SAVED, snapshot);
@@ -147,16 +155,18 @@ static void safe_point(struct tl_run *run)
 /* Returns whether there may be another step. */
 static bool step(struct tl_run *run)
 {
-	const bool resumed = run->resumed;
+	const bool ready = run->current.ready > run->current.completed; /* it was, in the snapshot */
 	int ret = 0;
 
 	run->phase = TL_PHASE_STEP;
 	run->cut = false;
-	run->step_number = run->current.ready + (resumed ? 0 : 1);
+	run->step_number = run->current.ready + (ready ? 0 : 1);
 	ret = call_slot(run, run->loop->ops.on_advance_start, "on_advance_start", true);
 	if (ret == 0) {
-		if (!resumed)
+		if (!ready) {
+			run->resumed = false;
 			count(&run->current.ready, &run->path->total.ready);
+		}
 		advance(run);
 	} else if (ret == TL_END) {
 		run->step_number--;
@@ -259,7 +269,6 @@ static int run_whole(struct tl_run *run, const struct tl_run_options *options, i
 	bool told = false;
 	int status = 0;
 
-	tl_loop_enter(run->loop);
 	check(run);
 	if (is_well(run) && options_read < 0)
 		tl_fail(run, options_read, "the size of the run options is not known: rebuild it");
@@ -278,7 +287,7 @@ static int run_whole(struct tl_run *run, const struct tl_run_options *options, i
 	if (entered)
 		end_slot(run);
 	if (told)
-		tl_run_emit(run, TL_ON_RUN_END, NULL);
+		tell(run, TL_ON_RUN_END);
 	tl_extensions_close(run);
 	tl_run_end_step(run);
 	tl_scope_undo(&run->scope);
@@ -306,9 +315,11 @@ int tl_run_inner(struct tl_run *outer, TALLOC_CTX *mem_ctx, struct tl_loop *loop
 		if (*outcome == NULL)
 			return -ENOMEM;
 	}
+	tl_loop_enter(loop); /* first: what the run is made for must not change meanwhile */
 	run = tl_run_new(outer != NULL ? outer : mem_ctx, outer, loop,
 			 options.key != NULL ? options.key : loop->cls->name, input);
 	if (run == NULL) {
+		tl_loop_leave(loop);
 		if (outcome != NULL)
 			(*outcome)->status = -ENOMEM;
 		return -ENOMEM;

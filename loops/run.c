@@ -109,11 +109,14 @@ struct tl_run *tl_run_new(TALLOC_CTX *mem_ctx, struct tl_run *outer, struct tl_l
 	run->states = (char *)run + layout.states;
 	run->extension_states = (char *)run + layout.extension_states;
 	run->extension_count = loop->extensions.count;
+	run->extension_removals = loop->extensions.removals;
 	run->metric_prefix = "";
 	if (outer != NULL) {
 		run->depth = outer->depth + 1;
 		run->root = outer->root;
-		run->stop = outer->stop;
+		run->emitting = outer->root->emitting;
+		/* what is part of a whole is not to be cut short */
+		run->stop = (outer->loop->ops.flags & TL_LOOP_WHOLE) == 0 ? outer->stop : NULL;
 		run->metric_prefix = outer->metric_prefix;
 	} else {
 		run->root = root_new(run);
@@ -218,6 +221,8 @@ void tl_run_end_step(struct tl_run *run)
 	}
 	if (run->hooks != NULL && run->hooks->dirty)
 		tl_hooks_sweep(run->hooks);
+	if (run->loop->hooks.dirty)
+		tl_loop_sweep_in_run(run->loop);
 }
 
 struct tl_loop *tl_run_loop(const struct tl_run *run)
@@ -281,8 +286,12 @@ bool tl_run_resumed(const struct tl_run *run)
 void tl_run_count(struct tl_run *run, enum tl_unit unit, uint64_t count)
 {
 	for (; run != NULL; run = run->outer) {
+		if (run->recent_step[unit] != run->step_number) {
+			run->recent_step[unit] = run->step_number;
+			run->recent[unit] = 0;
+		}
+		run->recent[unit] += count;
 		run->elapsed[unit] += count;
-		run->latest[unit] = count;
 	}
 }
 
@@ -295,11 +304,6 @@ uint64_t tl_run_elapsed(const struct tl_run *run, enum tl_unit unit)
 	return run->elapsed[unit];
 }
 
-uint64_t tl_run_latest(const struct tl_run *run, enum tl_unit unit)
-{
-	return run->latest[unit];
-}
-
 int tl_run_next(struct tl_run *run, struct tl_iter *iter, struct tl_item **item)
 {
 	int ret = tl_iter_next(iter, tl_step_scope(run), item);
@@ -307,9 +311,16 @@ int tl_run_next(struct tl_run *run, struct tl_iter *iter, struct tl_item **item)
 	return ret < 0 ? tl_run_adopt(run, tl_iter_error(iter)) : ret;
 }
 
+static bool serves(const struct tl_run *run, enum tl_request request)
+{
+	if ((run->loop->ops.serves & request) == 0)
+		return false;
+	return request != TL_REQUEST_SAVE || tl_run_can_be_saved(run);
+}
+
 int tl_run_request(struct tl_run *run, enum tl_request request)
 {
-	while (run != NULL && (run->loop->ops.serves & request) == 0)
+	while (run != NULL && !serves(run, request))
 		run = run->outer;
 	if (run == NULL)
 		return -ENOTSUP;

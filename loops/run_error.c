@@ -60,6 +60,7 @@ static void note_inner_error(struct tl_run *run)
 	drop_inner_error(run);
 }
 
+TL_PRINTF(5, 0)
 static void report(struct tl_run *run, const char *file, int line, int code, const char *format,
 		   va_list arguments)
 {

@@ -53,16 +53,23 @@ int tl_run_restore_metric(struct tl_run *run, const char *name, struct tl_metric
 	return ret;
 }
 
-int tl_run_metric(const struct tl_run *run, const char *name, double *mean)
+int tl_run_metric_get(const struct tl_run *run, const char *name, struct tl_metric *metric)
 {
 	size_t index = 0;
 
 	if (tl_metric_names_find(&run->root->names, "", name, &index) < 0)
 		return -ENOENT;
-	if (index >= run->metric_count || !run->metrics[index].logged)
-		return -ENOENT;
-	*mean = tl_metric_sum_mean(&run->metrics[index]);
-	return 0;
+	return tl_run_metric_at(run, index, metric);
+}
+
+int tl_run_metric(const struct tl_run *run, const char *name, double *mean)
+{
+	struct tl_metric metric;
+	int ret = tl_run_metric_get(run, name, &metric);
+
+	if (ret == 0)
+		*mean = metric.mean;
+	return ret;
 }
 
 size_t tl_run_metric_count(const struct tl_run *run)

@@ -11,8 +11,10 @@
  *   class        the name of the class
  *   current      counters of the run: ready, started, processed, completed
  *   elapsed      by unit
- *   latest       by unit, the last addition
+ *   recent       by unit, what of it was counted in one step
+ *   recent_step  by unit, the number of that step
  *   safe_point   whether the run inside it was due at a safe point
+ *   requests     that were not served yet
  *   metrics      name -> weight, weighted sum, last, least, greatest
  *   state        what the class saves
  *   extensions   key -> what the extension saves
@@ -27,6 +29,12 @@
 enum { COUNTERS = 4 };
 
 _Static_assert(sizeof(struct tl_counts) == COUNTERS * sizeof(uint64_t), "counters are an array");
+
+/* What may be missing: to ask for that would be noted as a failure, in a snapshot of others. */
+static struct tl_snapshot *find(const struct tl_snapshot *group, const char *key)
+{
+	return tl_snapshot_has(group, key) ? tl_snapshot_find(group, key) : NULL;
+}
 
 static int save_totals(struct tl_snapshot *group, const struct tl_path *path)
 {
@@ -48,12 +56,12 @@ static int save_totals(struct tl_snapshot *group, const struct tl_path *path)
 static int load_totals(const struct tl_snapshot *group, struct tl_root *root,
 		       struct tl_path *path)
 {
-	const struct tl_snapshot *inner = tl_snapshot_find(group, "inner");
+	const struct tl_snapshot *inner = find(group, "inner");
 	const char *key = NULL;
 	int ret = tl_snapshot_get(group, "total", TL_U64, COUNTERS, &path->total);
 
 	while (ret == 0 && inner != NULL && (key = tl_snapshot_next_key(inner, key)) != NULL) {
-		const struct tl_snapshot *own = tl_snapshot_find(inner, key);
+		const struct tl_snapshot *own = find(inner, key);
 		struct tl_path *child = NULL;
 
 		if (own == NULL)
@@ -115,6 +123,7 @@ static int save_state(struct tl_snapshot *group, struct tl_run *run)
 static int save_run(struct tl_snapshot *group, struct tl_run *run, bool innermost)
 {
 	const bool safe_point = !innermost && run->phase == TL_PHASE_SAFE_POINT;
+	const uint32_t requests = run->requests;
 	struct tl_snapshot *own = NULL;
 	uint64_t elapsed[TL_UNITS];
 	int ret = tl_snapshot_put_text(group, "class", run->loop->cls->name);
@@ -126,9 +135,13 @@ static int save_run(struct tl_snapshot *group, struct tl_run *run, bool innermos
 	if (ret == 0)
 		ret = tl_snapshot_put(group, "elapsed", TL_U64, TL_UNITS, elapsed);
 	if (ret == 0)
-		ret = tl_snapshot_put(group, "latest", TL_U64, TL_UNITS, run->latest);
+		ret = tl_snapshot_put(group, "recent", TL_U64, TL_UNITS, run->recent);
+	if (ret == 0)
+		ret = tl_snapshot_put(group, "recent_step", TL_U64, TL_UNITS, run->recent_step);
 	if (ret == 0)
 		ret = tl_snapshot_put(group, "safe_point", TL_BOOL, 1, &safe_point);
+	if (ret == 0)
+		ret = tl_snapshot_put(group, "requests", TL_U32, 1, &requests);
 	if (ret == 0)
 		ret = tl_snapshot_group(group, "metrics", &own);
 	if (ret == 0)
@@ -201,10 +214,32 @@ static int take(TALLOC_CTX *mem_ctx, struct tl_run *from, struct tl_run *run,
 	return 0;
 }
 
+/* The run, this one or around it, that is no part of a step, and so can't go on from a snapshot. */
+static const struct tl_run *find_aside(const struct tl_run *run)
+{
+	for (; run->outer != NULL; run = run->outer) {
+		if (!tl_run_is_in_step(run))
+			return run;
+	}
+	return NULL;
+}
+
+bool tl_run_can_be_saved(const struct tl_run *run)
+{
+	return find_aside(run) == NULL;
+}
+
 int tl_run_snapshot(TALLOC_CTX *mem_ctx, struct tl_run *run, struct tl_snapshot **snapshot)
 {
+	const struct tl_run *aside = find_aside(run);
 	struct tl_run *outermost = run;
 
+	if (run->phase == TL_PHASE_STEP)
+		return tl_fail(run, -EINVAL, "no snapshot inside of a step");
+	if (aside != NULL)
+		return tl_fail(run, -EINVAL,
+			       "no snapshot: run %s is no part of a step of the one around it",
+			       aside->path->key);
 	while (outermost->outer != NULL)
 		outermost = outermost->outer;
 	return take(mem_ctx, outermost, run, snapshot);
@@ -233,7 +268,7 @@ bool tl_run_find_part(struct tl_run *run)
 	struct tl_run *outer = run->outer;
 
 	if (run->from == NULL && outer != NULL && outer->from_inner != NULL) {
-		run->from = tl_snapshot_find(outer->from_inner, run->path->key);
+		run->from = find(outer->from_inner, run->path->key);
 		if (run->from != NULL)
 			outer->from_inner = NULL;
 	}
@@ -242,17 +277,23 @@ bool tl_run_find_part(struct tl_run *run)
 
 static int load_counters(struct tl_run *run)
 {
-	const struct tl_snapshot *totals = tl_snapshot_find(run->from, "totals");
+	const struct tl_snapshot *totals = find(run->from, "totals");
 	uint64_t elapsed[TL_UNITS];
+	uint32_t requests = 0;
 	bool safe_point = false;
 	int ret = tl_snapshot_get(run->from, "current", TL_U64, COUNTERS, &run->current);
 
 	if (ret == 0)
 		ret = tl_snapshot_get(run->from, "elapsed", TL_U64, TL_UNITS, elapsed);
 	if (ret == 0)
-		ret = tl_snapshot_get(run->from, "latest", TL_U64, TL_UNITS, run->latest);
+		ret = tl_snapshot_get(run->from, "recent", TL_U64, TL_UNITS, run->recent);
+	if (ret == 0)
+		ret = tl_snapshot_get(run->from, "recent_step", TL_U64, TL_UNITS,
+				      run->recent_step);
 	if (ret == 0)
 		ret = tl_snapshot_get(run->from, "safe_point", TL_BOOL, 1, &safe_point);
+	if (ret == 0)
+		ret = tl_snapshot_get(run->from, "requests", TL_U32, 1, &requests);
 	if (ret == 0 && totals != NULL)
 		ret = load_totals(totals, run->root, run->path);
 	if (ret < 0)
@@ -260,15 +301,16 @@ static int load_counters(struct tl_run *run)
 	run->clock -= elapsed[TL_NANOSECONDS];
 	memcpy(run->elapsed, elapsed, sizeof(elapsed));
 	run->step_number = run->current.ready;
-	run->resumed = run->current.ready > run->current.completed;
+	run->requests = requests;
+	run->from_inner = find(run->from, "inner");
+	run->resumed = run->from_inner != NULL && !safe_point;
 	run->resumed_at_safe_point = safe_point;
-	run->from_inner = tl_snapshot_find(run->from, "inner");
 	return 0;
 }
 
 void tl_run_load_progress(struct tl_run *run)
 {
-	const struct tl_snapshot *metrics = tl_snapshot_find(run->from, "metrics");
+	const struct tl_snapshot *metrics = find(run->from, "metrics");
 	const char *class_name = NULL;
 	int ret = tl_snapshot_get_text(run->from, "class", &class_name);
 
@@ -295,7 +337,7 @@ static void settle_load(struct tl_run *run, unsigned failures, int ret)
 
 void tl_run_load_state(struct tl_run *run)
 {
-	const struct tl_snapshot *group = tl_snapshot_find(run->from, "state");
+	const struct tl_snapshot *group = find(run->from, "state");
 	unsigned failures = run->failures;
 
 	if (group == NULL)
@@ -306,7 +348,7 @@ void tl_run_load_state(struct tl_run *run)
 
 void tl_run_load_extensions(struct tl_run *run)
 {
-	const struct tl_snapshot *group = tl_snapshot_find(run->from, "extensions");
+	const struct tl_snapshot *group = find(run->from, "extensions");
 	unsigned failures = run->failures;
 
 	if (group != NULL)

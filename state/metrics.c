@@ -55,8 +55,11 @@ void tl_metric_sum_add(struct tl_metric_sum *sum, double value, double weight)
 	if (!sum->logged) {
 		*sum = (struct tl_metric_sum){ .logged = true, .least = value, .greatest = value };
 	} else {
-		sum->least = fmin(sum->least, value);
-		sum->greatest = fmax(sum->greatest, value);
+		/* as fmin() and fmax(), which are calls: what is not a number gives way */
+		if (value < sum->least || isnan(sum->least))
+			sum->least = value;
+		if (value > sum->greatest || isnan(sum->greatest))
+			sum->greatest = value;
 	}
 	sum->last = value;
 	sum->weight += weight;

@@ -52,16 +52,27 @@ uint64_t tl_outcome_elapsed(const struct tl_outcome *outcome, enum tl_unit unit)
 	return known(outcome)->elapsed[unit];
 }
 
-int tl_outcome_metric(const struct tl_outcome *outcome, const char *name, double *mean)
+int tl_outcome_metric_get(const struct tl_outcome *outcome, const char *name,
+			  struct tl_metric *metric)
 {
 	outcome = known(outcome);
 	for (size_t i = 0; i < outcome->metric_count; i++) {
 		if (strcmp(outcome->metrics[i].name, name) == 0) {
-			*mean = outcome->metrics[i].mean;
+			*metric = outcome->metrics[i];
 			return 0;
 		}
 	}
 	return -ENOENT;
+}
+
+int tl_outcome_metric(const struct tl_outcome *outcome, const char *name, double *mean)
+{
+	struct tl_metric metric;
+	int ret = tl_outcome_metric_get(outcome, name, &metric);
+
+	if (ret == 0)
+		*mean = metric.mean;
+	return ret;
 }
 
 size_t tl_outcome_metric_count(const struct tl_outcome *outcome)

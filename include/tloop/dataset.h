@@ -102,7 +102,7 @@ TL_EXPORT struct tl_dataset *tl_dataset_range(TALLOC_CTX *mem_ctx, int64_t start
  * @param mem_ctx Owns the dataset.
  * @param images  A path.
  * @param labels  A path; NULL if there are none.
- * @param codec   How both are compressed: &tl_gzip; NULL if they are not.
+ * @param codec   How both are compressed, &tl_gzip say; NULL if they are not.
  * @return NULL if there is no memory.
  */
 TL_EXPORT struct tl_dataset *tl_dataset_idx(TALLOC_CTX *mem_ctx, const char *images,

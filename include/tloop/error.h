@@ -32,10 +32,13 @@ TL_EXTERN_C_BEGIN
 	X(TL_EMISMATCH, 4099, "belongs to something else") \
 	X(TL_ENAN, 4100, "not a number")
 
+/** Each of #TL_ERROR_CODES as a constant; functions return its negative. */
 enum tl_error_code {
+/** @cond */
 #define TL_ERROR_CODE(name, number, text) name = number,
 	TL_ERROR_CODES(TL_ERROR_CODE)
 #undef TL_ERROR_CODE
+/** @endcond */
 };
 
 struct tl_error;

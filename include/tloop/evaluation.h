@@ -31,7 +31,7 @@ struct tl_evaluation_options {
 	struct tl_model *model; /**< must outlive the loop */
 	/** the sources; the list is copied, the datasets must outlive the loop */
 	struct tl_dataset *const *sources;
-	size_t source_count;
+	size_t source_count; /**< how many */
 };
 
 /** First in every struct tl_evaluation_options. */
@@ -55,8 +55,8 @@ TL_EXPORT struct tl_evaluations *tl_evaluations_new(TALLOC_CTX *mem_ctx);
  *
  * @param name  Its key, and before the names of what it logs: "val" makes "val/accuracy". Copied.
  * @param loop  Run when it is due; an evaluation loop, or any other. Must outlive the list.
- * @param every As tl_time_parse() reads it: "1ep", "500ba", "10min". What is no time comes out
- *              when a loop that uses the list is run.
+ * @param every As tl_time_parse() reads it, but not in steps: "1ep", "500ba", "10min". A mistake
+ *              comes out when a loop that uses the list is run.
  * @return 0; -ENOMEM.
  */
 TL_EXPORT int tl_evaluations_add(struct tl_evaluations *list, const char *name,
@@ -68,12 +68,16 @@ TL_EXPORT size_t tl_evaluations_count(const struct tl_evaluations *list);
 /** Fails the run if there is a mistake in the list. @return 0; -EINVAL. */
 TL_EXPORT int tl_evaluations_check(const struct tl_evaluations *list, struct tl_run *run);
 
-/** Where a loop that runs evaluations is in its list; zeroed, part of its saved state. */
+/** Where a loop that runs evaluations is in its list: part of its state, and of what it saves. */
 struct tl_evaluations_cursor {
-	uint64_t next;  /**< the one to look at next; not 0 only if it was cut short there */
-	uint64_t asked; /**< whether all are run, because a hook asked for it */
-	uint64_t clock; /**< of the time base, when they were last looked at */
+	uint64_t next;    /**< the one to look at next; not 0 only if it was cut short there */
+	uint64_t asked;   /**< whether all are run, because a hook asked for it */
+	uint64_t seen[8]; /**< the time when they were last looked at, by unit */
 };
+
+/** Sets a cursor to the time that it is now; in on_run_start. */
+TL_EXPORT void tl_evaluations_begin(struct tl_evaluations_cursor *cursor,
+				    const struct tl_run *base);
 
 /**
  * Runs those that are due; what a loop calls at its safe point. It serves TL_REQUEST_EVALUATE of

@@ -35,6 +35,7 @@ struct tl_extension_ops {
 	const struct tl_field *snapshot;
 	/** for states that a table of fields can't describe; instead of the table or beside it */
 	int (*save)(struct tl_run *run, void *config, void *state, struct tl_snapshot *group);
+	/** takes back what save put there */
 	int (*load)(struct tl_run *run, void *config, void *state,
 		    const struct tl_snapshot *group);
 	/**

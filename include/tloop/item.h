@@ -29,8 +29,8 @@ enum {
 
 /** An array of numbers. It stands in an item, which makes and changes it; programs read it. */
 struct tl_tensor {
-	char name[TL_TENSOR_NAME];
-	enum tl_dtype dtype;
+	char name[TL_TENSOR_NAME];      /**< unique in its item */
+	enum tl_dtype dtype;            /**< of its numbers */
 	uint32_t rank;                  /**< 0 for a single number */
 	uint64_t shape[TL_TENSOR_RANK]; /**< numbers along each dimension, outermost first */
 	/** from one number to the next along each dimension, in bytes; the innermost is dense */

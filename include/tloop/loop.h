@@ -48,14 +48,23 @@ struct tl_loop_ops {
 	size_t size;     /**< sizeof(struct tl_loop_ops), by TL_LOOP_OPS_INIT */
 	unsigned flags;  /**< TL_LOOP_ONCE, TL_LOOP_WHOLE; a class has its parent's as well */
 	unsigned serves; /**< requests it serves, TL_REQUEST_...; and its parent's as well */
+	/** whether there is another step */
 	int (*done)(struct tl_loop *loop, struct tl_run *run);
+	/** makes the state of a run */
 	int (*on_run_start)(struct tl_loop *loop, struct tl_run *run);
+	/** pulls what a step needs */
 	int (*on_advance_start)(struct tl_loop *loop, struct tl_run *run);
+	/** the step */
 	int (*advance)(struct tl_loop *loop, struct tl_run *run);
+	/** after a step that went well */
 	int (*on_advance_end)(struct tl_loop *loop, struct tl_run *run);
+	/** between two steps */
 	int (*on_safe_point)(struct tl_loop *loop, struct tl_run *run);
+	/** the end of a run, on every way out */
 	int (*on_run_end)(struct tl_loop *loop, struct tl_run *run, int status);
+	/** puts the state into a snapshot */
 	int (*save)(struct tl_loop *loop, struct tl_run *run, struct tl_snapshot *group);
+	/** takes it from there */
 	int (*load)(struct tl_loop *loop, struct tl_run *run, const struct tl_snapshot *group);
 };
 
@@ -68,7 +77,7 @@ TL_EXPORT struct tl_loop_ops tl_loop_ops_init(void);
 /** A run is one step, which has no number in the paths of errors. */
 #define TL_LOOP_ONCE 0x1u
 
-/** A run is a whole: stops are honoured after it, not between its steps. */
+/** A run is a whole, with all that it runs: stops are honoured after it, not between its steps. */
 #define TL_LOOP_WHOLE 0x2u
 
 /**
@@ -76,12 +85,12 @@ TL_EXPORT struct tl_loop_ops tl_loop_ops_init(void);
  * its address is its identity.
  */
 struct tl_class {
-	const char *name;
-	const struct tl_class *parent;
-	const struct tl_loop_ops *ops;
-	size_t config_size;
-	size_t state_size;
-	const void *reserved[2];
+	const char *name;              /**< see TL_CLASS() */
+	const struct tl_class *parent; /**< likewise; NULL only of #tl_loop_class */
+	const struct tl_loop_ops *ops; /**< NULL: all is inherited */
+	size_t config_size;            /**< of its block in each loop */
+	size_t state_size;             /**< of its block in each run */
+	const void *reserved[2];       /**< NULL */
 };
 
 /**
@@ -100,7 +109,7 @@ struct tl_class {
 
 /** The type of a block that a class has no use for. */
 struct tl_nothing {
-	char nothing;
+	char nothing; /**< for a struct must have a member */
 };
 
 /** The class that every chain ends in. It has every slot but advance. */

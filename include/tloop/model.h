@@ -66,18 +66,18 @@ TL_EXPORT struct tl_model_ops tl_model_ops_init(void);
 
 /** A model: the first member of a program's own struct. */
 struct tl_model {
-	const struct tl_model_ops *ops;
-	uintptr_t trained_by; /**< the library's: zero it and leave it */
+	const struct tl_model_ops *ops; /**< what it can do */
+	uintptr_t trained_by;           /**< the library's: zero it and leave it */
 };
 
 /** A tensor of a model. */
 struct tl_parameter {
-	const char *name;
-	enum tl_dtype dtype;
-	uint32_t rank;
-	uint64_t shape[TL_TENSOR_RANK];
-	uint64_t count; /**< of numbers */
-	void *value;
+	const char *name;               /**< its key in snapshots */
+	enum tl_dtype dtype;            /**< of its numbers */
+	uint32_t rank;                  /**< how many dimensions */
+	uint64_t shape[TL_TENSOR_RANK]; /**< outermost first */
+	uint64_t count;                 /**< of numbers */
+	void *value;                    /**< the numbers, in the model's memory */
 	void *gradient; /**< of the same shape; NULL: not trained, a state of the optimizer say */
 };
 

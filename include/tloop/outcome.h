@@ -53,6 +53,10 @@ TL_EXPORT uint64_t tl_outcome_elapsed(const struct tl_outcome *outcome, enum tl_
  */
 TL_EXPORT int tl_outcome_metric(const struct tl_outcome *outcome, const char *name, double *mean);
 
+/** The same whole. */
+TL_EXPORT int tl_outcome_metric_get(const struct tl_outcome *outcome, const char *name,
+				    struct tl_metric *metric);
+
 /** How many metrics there are. */
 TL_EXPORT size_t tl_outcome_metric_count(const struct tl_outcome *outcome);
 

@@ -23,8 +23,8 @@ struct tl_counts {
 
 /** Of one run, and of all runs at its place (its path of keys) in the outermost run. */
 struct tl_progress {
-	struct tl_counts total;
-	struct tl_counts current;
+	struct tl_counts total;   /**< of all runs at its place */
+	struct tl_counts current; /**< of this run */
 };
 
 #endif

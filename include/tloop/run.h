@@ -29,7 +29,8 @@ TL_EXTERN_C_BEGIN
 /** How to run. Zero of anything is its default. */
 struct tl_run_options {
 	size_t size;          /**< sizeof(struct tl_run_options), by TL_RUN_OPTIONS_INIT */
-	uint64_t max_steps;   /**< stop after so many, TL_STOP_LIMIT; 0 no limit */
+	/** stop after so many, TL_STOP_LIMIT, those before a resume included; 0 no limit */
+	uint64_t max_steps;
 	const char *max;      /**< stop after so much time, as tl_time_parse() reads it */
 	struct tl_stop *stop; /**< stops the run, and those inside it; must outlive it */
 	const char *key;      /**< name in paths and snapshots; the class name unless told */
@@ -65,6 +66,9 @@ TL_EXPORT int tl_loop_run(TALLOC_CTX *mem_ctx, struct tl_loop *loop,
  * Runs a loop inside a run: from a slot or a hook of it. It looks outward: when a run around it is
  * to stop, it stops too. A slot or hook that returns its status hands the error on, with its path;
  * one that goes on lets the failure pass.
+ *
+ * What a hook runs, and what is run at a safe point or outside of the steps, is no part of a step
+ * that could be cut short: only a token stops it.
  *
  * @param outer   The run that it is inside of.
  * @param mem_ctx Owns the outcome: not the scope of the inner run, which is gone then.
@@ -109,13 +113,14 @@ TL_EXPORT struct tl_scope *tl_run_scope(struct tl_run *run);
  * Memory that dies with the step, on every way out. Never NULL. Between two steps it is that of
  * the step to come.
  *
- * It may be a talloc pool: copy out of it what is to live on, do not steal.
+ * It may be a talloc pool: copy out of it what is to live on, do not steal. Ask for it in each step:
+ * it may be another one in the next.
  */
 TL_EXPORT struct tl_scope *tl_step_scope(struct tl_run *run);
 
 /**
  * What the run leaves, if it ends well: moved to the outcome, or freed where there is none. The
- * last call counts.
+ * last call counts; it may come as early as on_run_start.
  *
  * @param result Allocated directly on tl_run_scope(); NULL for nothing.
  * @return 0; -EINVAL, which fails the run, if it is not of the run's scope.
@@ -152,12 +157,6 @@ TL_EXPORT void tl_run_count(struct tl_run *run, enum tl_unit unit, uint64_t coun
 TL_EXPORT uint64_t tl_run_elapsed(const struct tl_run *run, enum tl_unit unit);
 
 /**
- * The last count of a unit that went into tl_run_elapsed(): going from elapsed - latest to elapsed
- * is what changed last, see tl_time_crossed().
- */
-TL_EXPORT uint64_t tl_run_latest(const struct tl_run *run, enum tl_unit unit);
-
-/**
  * Says how many steps the run is likely to have, for those who show progress. A class that knows it
  * says so in on_run_start.
  */
@@ -173,6 +172,9 @@ TL_EXPORT uint64_t tl_run_expected(const struct tl_run *run);
 /**
  * Has the run stop before its next step, and with it the runs inside it; a step that this cuts
  * short does not count as completed. Hooks still to come do run. The first call wins.
+ *
+ * A class that knows from its state that it is done, a solver that converged say, calls this in
+ * `done`: a run that goes on from a snapshot then ends where it would have ended.
  *
  * @param reason TL_STOP_CONVERGED, or an own one from TL_STOP_USER on.
  * @param format A text for people.
@@ -276,6 +278,10 @@ TL_EXPORT int tl_run_log(struct tl_run *run, const char *name, double value, dou
  */
 TL_EXPORT int tl_run_metric(const struct tl_run *run, const char *name, double *mean);
 
+/** The same whole. @param[out] metric Its name lives with the outermost run. */
+TL_EXPORT int tl_run_metric_get(const struct tl_run *run, const char *name,
+				struct tl_metric *metric);
+
 /** How many names were logged anywhere in the outermost run. */
 TL_EXPORT size_t tl_run_metric_count(const struct tl_run *run);
 
@@ -315,7 +321,8 @@ TL_EXPORT bool tl_run_take_request(struct tl_run *run, enum tl_request request);
  *
  * @param[out] snapshot On @p mem_ctx; untouched on failure.
  * @return 0, or a negative code, which fails the run: -ENOTSUP if a class in it keeps state that
- *         it can't save.
+ *         it can't save; -EINVAL inside of a step, and in what a hook runs or what is run aside
+ *         of the steps: that could not go on.
  */
 TL_EXPORT int tl_run_snapshot(TALLOC_CTX *mem_ctx, struct tl_run *run,
 			      struct tl_snapshot **snapshot);

@@ -25,21 +25,22 @@
 
 TL_EXTERN_C_BEGIN
 
+/** What a time counts. */
 enum tl_unit {
-	TL_STEPS,
-	TL_EPOCHS,
-	TL_BATCHES,
-	TL_MICRO_BATCHES,
-	TL_SAMPLES,
-	TL_TOKENS,
-	TL_NANOSECONDS,
-	TL_UNITS, /**< how many there are */
+	TL_STEPS,         /**< "st" */
+	TL_EPOCHS,        /**< "ep" */
+	TL_BATCHES,       /**< "ba" */
+	TL_MICRO_BATCHES, /**< "mb" */
+	TL_SAMPLES,       /**< "sa" */
+	TL_TOKENS,        /**< "tok" */
+	TL_NANOSECONDS,   /**< wall clock: "s", "min", "h" */
+	TL_UNITS,         /**< how many there are */
 };
 
 /** So much of a unit. Zero of any unit is "never" for an interval and "no limit" for a limit. */
 struct tl_time {
-	uint64_t count;
-	enum tl_unit unit;
+	uint64_t count;    /**< so many */
+	enum tl_unit unit; /**< of these */
 };
 
 /**

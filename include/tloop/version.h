@@ -7,10 +7,14 @@
  * What every other header needs first: the library's version and how its symbols are marked.
  */
 
+/** The version of these headers; tl_version() tells that of the library. */
 #define TL_VERSION_MAJOR 0
+/** See #TL_VERSION_MAJOR. */
 #define TL_VERSION_MINOR 1
+/** See #TL_VERSION_MAJOR. */
 #define TL_VERSION_PATCH 0
 
+/** @cond */
 #ifdef __cplusplus
 #define TL_EXTERN_C_BEGIN extern "C" {
 #define TL_EXTERN_C_END }
@@ -18,6 +22,7 @@
 #define TL_EXTERN_C_BEGIN
 #define TL_EXTERN_C_END
 #endif
+/** @endcond */
 
 /** Everything the library exports carries this; all else is hidden. */
 #define TL_EXPORT __attribute__((visibility("default")))
