@@ -159,6 +159,8 @@ char *tl_dataset_describe(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds, bool
 		return NULL;
 	/* What failed half way is not to be left on mem_ctx. */
 	tmp = talloc_new(mem_ctx);
+	if (tmp == NULL)
+		return NULL;
 	groups = talloc_array(tmp, struct tl_group, ds->count);
 	if (groups != NULL) {
 		count = tl_fuse(ds->stages, ds->count, fused, groups);

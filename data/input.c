@@ -164,11 +164,15 @@ static int decode(struct tl_input *input)
 		input->ended = true;
 		return 0;
 	}
-	if (before.in_size == input->io.in_size && before.out_size == input->io.out_size)
-		return tl_input_fail(input, -TL_ECORRUPT, input->offset,
-				     "the file ends here, and what %s made is not complete",
+	if (before.in_size != input->io.in_size || before.out_size != input->io.out_size)
+		return 0;
+	if (before.in_size > 0)
+		return tl_input_fail(input, -TL_ECORRUPT, input->offset - before.in_size,
+				     "%s takes nothing in and gives nothing out",
 				     input->codec->name);
-	return 0;
+	return tl_input_fail(input, -TL_ECORRUPT, input->offset,
+			     "the file ends here, and what %s made is not complete",
+			     input->codec->name);
 }
 
 static int read_decoded(struct tl_input *input, uint8_t *to, uint64_t size, uint64_t *got)

@@ -2,25 +2,61 @@
 
 # A suite is a program, tests/test_<thing>.c; to add one, add its line.
 suites = \
+	%D%/test_buffer \
 	%D%/test_crc32c \
+	%D%/test_dataset \
 	%D%/test_error \
+	%D%/test_idx \
+	%D%/test_item \
+	%D%/test_iter \
+	%D%/test_permutation \
+	%D%/test_run_matrix \
+	%D%/test_run_resume \
 	%D%/test_runner \
 	%D%/test_scope \
 	%D%/test_snapshot \
 	%D%/test_snapshot_bytes \
 	%D%/test_snapshot_tree \
+	%D%/test_stage \
 	%D%/test_stop \
 	%D%/test_time
 
-# Those that start threads; `make check-helgrind` runs these only.
+# Those whose threads meet at locks; `make check-helgrind` runs these only. Helgrind takes C11 atomics for races: threads
+# that meet at those, as test_stop's, are ThreadSanitizer's to judge.
 threaded_suites = \
-	%D%/test_stop
+	%D%/test_buffer
 
 scripts = \
 	%D%/check-exports.sh \
 	%D%/check-headers.sh \
-	%D%/check-readme.sh \
+	%D%/check-docs.sh \
 	%D%/check-fuzz.sh
+
+# The codec's, where its library is built.
+if HAVE_ZLIB
+suites += %D%/test_gzip
+endif
+%C%_test_gzip_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS)
+%C%_test_gzip_LDADD = %D%/libtltest.a libtloop-zlib.la libtloop.la $(CHECK_LIBS) $(TALLOC_LIBS) $(ZLIB_LIBS)
+
+# A stage's interface is not exported: its suite has the sources of data/ in it, and what they use of state/ that is
+# not exported either. The rest comes from the library.
+%C%_test_stage_CFLAGS = $(AM_CFLAGS)
+%C%_test_stage_SOURCES = \
+	%D%/test_stage.c \
+	data/batch.c \
+	data/buffer.c \
+	data/dataset.c \
+	data/fuse.c \
+	data/gather.c \
+	data/item.c \
+	data/iter.c \
+	data/map.c \
+	data/permutation.c \
+	data/range.c \
+	data/shuffle.c \
+	data/take.c \
+	state/error.c
 
 # The default libraries of a program are those of a suite, which most programs are.
 LDADD = %D%/libtltest.a libtloop.la $(CHECK_LIBS) $(TALLOC_LIBS)
@@ -36,7 +72,9 @@ TESTS += $(scripts)
 	%D%/alloc.c \
 	%D%/alloc.h \
 	%D%/fixture.c \
-	%D%/tl-check.h
+	%D%/tl-check.h \
+	%D%/trace.c \
+	%D%/trace.h
 
 EXTRA_DIST += \
 	$(scripts) \
@@ -52,6 +90,8 @@ EXTRA_DIST += \
 fuzz_programs =
 fuzz_programs += %D%/fuzz/fuzz_snapshot
 %C%_fuzz_fuzz_snapshot_LDADD = $(fuzz_ldadd)
+fuzz_programs += %D%/fuzz/fuzz_idx
+%C%_fuzz_fuzz_idx_LDADD = $(fuzz_ldadd)
 
 fuzz_ldadd = $(FUZZ_ENGINE) libtloop.la $(TALLOC_LIBS)
 if !FUZZING
