@@ -54,7 +54,7 @@ static const struct tl_model_ops empty_ops = {
 	.describe = describe,
 };
 
-/* Fit, and the same by hand: the data comes from the same iterator, metrics and hooks are called. */
+/* Fit, and the same by hand: with the same iterator, metrics and calls. */
 
 struct fixture {
 	TALLOC_CTX *root;

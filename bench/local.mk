@@ -35,6 +35,12 @@ check_LIBRARIES += %D%/libbench.a
 	%D%/opaque.c \
 	%D%/opaque.h
 
+# Other libraries, in Python: `./run bench peers`.
+EXTRA_DIST += \
+	%D%/peers/compat.py \
+	%D%/peers/peers.py \
+	%D%/peers/run
+
 # For ./run: the names, one a line.
 bench-names:
 	@printf '%s\n' $(bench_programs:bench/%=%)

@@ -136,7 +136,7 @@ static int linear_zero(struct tl_model *model, struct tl_run *run)
 static int linear_update(struct tl_model *model, struct tl_run *run, double scale)
 {
 	struct linear *linear = (struct linear *)model;
-	const double rate = 0.02;
+	const double rate = 0.05;
 
 	(void)run;
 	for (size_t j = 0; j < INPUTS; j++)

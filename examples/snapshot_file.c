@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "examples/snapshot_file.h"
 
@@ -12,7 +13,7 @@ static int write_whole(const char *path, const uint8_t *bytes, size_t size)
 
 	if (file == NULL)
 		return -errno;
-	if (fwrite(bytes, 1, size, file) != size)
+	if (fwrite(bytes, 1, size, file) != size || fflush(file) != 0 || fsync(fileno(file)) != 0)
 		ret = -errno;
 	if (fclose(file) != 0 && ret == 0)
 		ret = -errno;

@@ -26,9 +26,11 @@ struct progress_bar {
 struct progress_bar_state {
 	double started;         /* the run; seconds of the monotonic clock */
 	double fraction_before; /* how much was done then, in a run that was resumed */
-	double part_started;    /* the epoch or evaluation under way */
+	double part_started;    /* the epoch under way, or what else has the steps that are shown */
 	uint64_t samples_before;
-	double drawn; /* the line on the terminal, last */
+	double evaluation_started; /* the evaluation under way, which may be inside that */
+	double evaluated;          /* the time of those that are over */
+	double drawn;              /* the line on the terminal, last */
 	int width;    /* of that line; 0: there is none */
 };
 
@@ -127,13 +129,16 @@ static double part_of(const struct tl_run *run)
 static double fraction_of(const struct tl_run *at, const struct tl_run *run)
 {
 	struct tl_time max = tl_run_max(at);
+	const struct tl_run *batch = run;
 	double done = 0;
 
 	if (max.count == 0)
 		return at == run ? part_of(at) : 0;
 	done = (double)tl_run_elapsed(at, max.unit);
-	if (max.unit == TL_EPOCHS && tl_loop_is(tl_run_loop(run), &tl_batch_class))
-		done += part_of(run);
+	if (!tl_loop_is(tl_run_loop(run), &tl_batch_class))
+		batch = tl_run_outer(run, &tl_batch_class);
+	if (max.unit == TL_EPOCHS && batch != NULL)
+		done += part_of(batch);
 	return done / (double)max.count;
 }
 
@@ -154,9 +159,10 @@ static void add_pace(struct line *line, const struct tl_run *at,
 		     const struct progress_bar_state *st, double now)
 {
 	uint64_t samples = tl_run_elapsed(at, TL_SAMPLES) - st->samples_before;
+	double seconds = now - st->part_started - st->evaluated;
 
-	if (samples > 0 && now > st->part_started)
-		add(line, "  %.0f samples/s", (double)samples / (now - st->part_started));
+	if (samples > 0 && seconds > 0)
+		add(line, "  %.0f samples/s", (double)samples / seconds);
 }
 
 /* Shows a line that the next one writes over. */
@@ -202,12 +208,15 @@ static int bar_run_start(const struct tl_event *event, void *config, void *state
 	if (bar->defect < 0)
 		return tl_fail(event->run, bar->defect,
 			       "progress bar: the size of its options is not known");
-	if (!is_shown(event))
+	if (is_evaluation(event->run))
+		st->evaluation_started = seconds_now();
+	if (event->run == event->at)
+		st->started = seconds_now();
+	if (!is_shown(event) || is_evaluation(event->run))
 		return 0;
 	st->part_started = seconds_now();
 	st->samples_before = tl_run_elapsed(event->at, TL_SAMPLES);
-	if (event->run == event->at)
-		st->started = st->part_started;
+	st->evaluated = 0;
 	return 0;
 }
 
@@ -265,20 +274,31 @@ static int bar_evaluated(const struct tl_event *event, void *config, void *state
 	add(&prefix, "%s/", tl_run_key(event->run));
 	add_metrics(&line, event->run, prefix.text);
 	add(&line, "  ");
-	add_duration(&line, seconds_now() - st->part_started);
+	add_duration(&line, seconds_now() - st->evaluation_started);
 	print(config, st, &line);
 	return 0;
+}
+
+/* Whether it stopped before its data or its steps were at their end. */
+static bool stopped_short(const struct tl_run *run)
+{
+	return tl_run_reason(run) != TL_STOP_DONE && tl_run_reason(run) != TL_STOP_END;
 }
 
 static int bar_run_end(const struct tl_event *event, void *config, void *state)
 {
 	const struct tl_run *epoch = tl_run_outer(event->run, &tl_epoch_class);
+	const struct progress_bar *bar = config;
 	struct progress_bar_state *st = state;
 	struct line line = { .used = 0 };
 	double now = seconds_now();
 
-	if (!is_shown(event) || is_evaluation(event->run))
+	if (is_evaluation(event->run))
+		st->evaluated += now - st->evaluation_started;
+	if (bar->defect < 0 || !is_shown(event))
 		return 0;
+	if (is_evaluation(event->run) && event->run != event->at)
+		return 0; /* if it was whole, it was shown; if not, that is shown further out */
 	if (event->run != event->at) {
 		add_position(&line, epoch != NULL ? epoch : event->run);
 		add_metrics(&line, event->run, "");
@@ -290,9 +310,9 @@ static int bar_run_end(const struct tl_event *event, void *config, void *state)
 	add_duration(&line, now - (event->run == event->at ? st->started : st->part_started));
 	if (event->status < 0)
 		add(&line, "  failed");
-	else if (tl_run_is_cut(event->run) || event->run == event->at)
+	else if (stopped_short(event->run) || event->run == event->at)
 		add(&line, "  %s", tl_run_reason_text(event->run));
-	print(config, st, &line);
+	print(bar, st, &line);
 	return 0;
 }
 

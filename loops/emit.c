@@ -39,6 +39,23 @@ static int call(const struct tl_hook_node *node, const struct tl_event *event)
 	return state != NULL ? slot->ops.on[event->kind](event, slot->config, state) : 0;
 }
 
+/* Calls a hook of a run around: what it runs in that one has its failure go through this one. */
+static int call_around(const struct tl_hook_node *node, const struct tl_event *event)
+{
+	struct tl_run *at = event->at;
+	struct tl_error *inner_error = at->inner_error;
+	int inner_status = at->inner_status;
+	int ret = 0;
+
+	at->inner_error = NULL;
+	at->inner_status = 0;
+	ret = call(node, event);
+	tl_run_hand_over(at, event->run);
+	at->inner_error = inner_error;
+	at->inner_status = inner_status;
+	return ret;
+}
+
 static bool wants(const struct tl_hook_node *node, const struct tl_event *event, uint64_t serial)
 {
 	if (node->removed || node->serial > serial)
@@ -60,7 +77,8 @@ static void walk(const struct tl_hooks *hooks, const struct tl_event *event, uin
 	while (node != NULL) {
 		if (wants(node, event, serial)) {
 			unsigned failures = event->run->failures;
-			int ret = call(node, event);
+			int ret = event->at == event->run ? call(node, event) :
+							    call_around(node, event);
 
 			tl_run_settle(event->run, event->run->failures != failures, ret, name);
 		}

@@ -94,7 +94,7 @@ static int parse_count(TALLOC_CTX *mem_ctx, const char *name, const char *text,
 	int ret = tl_time_parse(text, time);
 
 	if (ret < 0)
-		return tl_error_set(mem_ctx, error, ret, "filter %s: \"%s\" is not a time", name,
+		return tl_error_set(mem_ctx, error, -EINVAL, "filter %s: \"%s\" is not a time", name,
 				    text);
 	if (time->unit == TL_NANOSECONDS)
 		return tl_error_set(mem_ctx, error, -EINVAL,

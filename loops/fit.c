@@ -39,7 +39,8 @@ static int fit_run_start(struct tl_loop *loop, struct tl_run *run)
 		return tl_fail(run, self->defect, "the size of its options is not known");
 	if (self->model == NULL)
 		return tl_fail(run, -EINVAL, "it has no model");
-	if (self->max != NULL && tl_run_limit(run, self->max) < 0)
+	/* a limit in the options of the run is nearer */
+	if (self->max != NULL && tl_run_max(run).count == 0 && tl_run_limit(run, self->max) < 0)
 		return tl_run_status(run);
 	return tl_model_train(self->model, run);
 }

@@ -151,6 +151,7 @@ struct tl_root {
 	struct tl_error *reserve; /* for a failure that there is no memory to report */
 	bool reserve_used;
 	unsigned emitting; /* events under way, one inside another */
+	unsigned runs;     /* under way, one inside another, those that hooks started included */
 };
 
 enum tl_phase {
@@ -227,6 +228,9 @@ void tl_run_apply_options(struct tl_run *run, const struct tl_run_options *optio
 struct tl_run *tl_run_new(TALLOC_CTX *mem_ctx, struct tl_run *outer, struct tl_loop *loop,
 			  const char *key, void *input);
 
+/* What was asked of the run after its last safe point goes outward, to one that is still to come. */
+void tl_run_pass_requests(struct tl_run *run);
+
 /* Ends the memory of a step. */
 void tl_run_end_step(struct tl_run *run);
 
@@ -266,6 +270,9 @@ void tl_run_settle(struct tl_run *run, bool reported, int ret, const char *where
 
 /* Hands the failure of a run to the one around it. */
 void tl_run_hand_out(struct tl_run *run);
+
+/* Hands what a hook of a run around was handed there to the run where the hook was called. */
+void tl_run_hand_over(struct tl_run *at, struct tl_run *run);
 
 /* run_metrics.c */
 

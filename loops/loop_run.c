@@ -269,6 +269,7 @@ static int run_whole(struct tl_run *run, const struct tl_run_options *options, i
 	bool told = false;
 	int status = 0;
 
+	run->root->runs++;
 	check(run);
 	if (is_well(run) && options_read < 0)
 		tl_fail(run, options_read, "the size of the run options is not known: rebuild it");
@@ -288,6 +289,8 @@ static int run_whole(struct tl_run *run, const struct tl_run_options *options, i
 		end_slot(run);
 	if (told)
 		tell(run, TL_ON_RUN_END);
+	if (run->requests != 0)
+		tl_run_pass_requests(run);
 	tl_extensions_close(run);
 	tl_run_end_step(run);
 	tl_scope_undo(&run->scope);
@@ -299,6 +302,7 @@ static int run_whole(struct tl_run *run, const struct tl_run_options *options, i
 	if (run->hooks != NULL)
 		tl_hooks_forget(run->hooks);
 	tl_loop_leave(run->loop);
+	run->root->runs--;
 	talloc_free(run);
 	return status;
 }

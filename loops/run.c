@@ -112,7 +112,7 @@ struct tl_run *tl_run_new(TALLOC_CTX *mem_ctx, struct tl_run *outer, struct tl_l
 	run->extension_removals = loop->extensions.removals;
 	run->metric_prefix = "";
 	if (outer != NULL) {
-		run->depth = outer->depth + 1;
+		run->depth = outer->root->runs;
 		run->root = outer->root;
 		run->emitting = outer->root->emitting;
 		/* what is part of a whole is not to be cut short */
@@ -326,6 +326,17 @@ int tl_run_request(struct tl_run *run, enum tl_request request)
 		return -ENOTSUP;
 	run->requests |= request;
 	return 0;
+}
+
+void tl_run_pass_requests(struct tl_run *run)
+{
+	static const enum tl_request requests[] = { TL_REQUEST_SAVE, TL_REQUEST_EVALUATE,
+						    TL_REQUEST_LOG };
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		if (tl_run_take_request(run, requests[i]))
+			tl_run_request(run->outer, requests[i]);
+	}
 }
 
 bool tl_run_take_request(struct tl_run *run, enum tl_request request)

@@ -124,20 +124,34 @@ void tl_run_settle(struct tl_run *run, bool reported, int ret, const char *where
 			adopt_inner_error(run);
 		else
 			tl_fail_at("", 0, run, ret, "%s: %s", where, tl_strerror(ret));
+	} else if (ret < 0 && ret == run->inner_status) {
+		note_inner_error(run);
 	}
 	drop_inner_error(run);
 }
 
+static void hand_to(struct tl_run *run, int status, struct tl_error *error)
+{
+	drop_inner_error(run);
+	run->inner_status = status;
+	run->inner_error = error;
+	if (error != NULL && error != run->root->reserve)
+		talloc_steal(run, error);
+}
+
 void tl_run_hand_out(struct tl_run *run)
 {
-	struct tl_run *outer = run->outer;
-
-	drop_inner_error(outer);
-	outer->inner_status = run->status;
-	outer->inner_error = run->error;
-	if (run->error != NULL && run->error != run->root->reserve)
-		talloc_steal(outer, run->error);
+	hand_to(run->outer, run->status, run->error);
 	run->error = NULL;
+}
+
+void tl_run_hand_over(struct tl_run *at, struct tl_run *run)
+{
+	if (at->inner_status == 0)
+		return;
+	hand_to(run, at->inner_status, at->inner_error);
+	at->inner_status = 0;
+	at->inner_error = NULL;
 }
 
 void tl_run_recover(struct tl_run *run)

@@ -27,7 +27,8 @@ struct tl_fit_options {
 	size_t size;                    /**< by TL_FIT_OPTIONS_INIT */
 	struct tl_model *model;         /**< must outlive the loop */
 	const struct tl_dataset *train; /**< yields micro-batches; must outlive the loop */
-	const char *max;                /**< "5ep", "10000ba", "2h"; copied; NULL: until stopped */
+	/** "5ep", "10000ba", "2h"; copied; NULL: until stopped. A limit in the run options wins. */
+	const char *max;
 	uint64_t micro_batches;         /**< of which an update is made; 1 unless told */
 	double clip_norm;               /**< see struct tl_optimizer_options */
 };

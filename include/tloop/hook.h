@@ -87,7 +87,9 @@ TL_EXPORT struct tl_hook *tl_run_hook_add(struct tl_run *run, unsigned event, in
 /**
  * When to call a hook: all of what is set must hold. Times are counted in the run of the hook's own
  * loop (event->at), as tl_run_elapsed(); steps are those of the run where it happened, the one
- * under way included. Wall clock is not a counter, and is refused.
+ * under way included. Reached means: in the step that the event belongs to, so that every event at
+ * its end tells it: with every "2ba", TL_ON_ADVANCE_END of the batch, and of the epoch whose last
+ * batch it was. Wall clock is not a counter, and is refused.
  */
 struct tl_filter {
 	size_t size;        /**< sizeof(struct tl_filter), by TL_FILTER_INIT */
@@ -109,7 +111,7 @@ TL_EXPORT struct tl_filter tl_filter_init(void);
  * Puts a filter on a hook, in the place of the one it had.
  *
  * @param[out] error On the hook: which time is wrong, and why. May be NULL.
- * @return 0; -EINVAL.
+ * @return 0; -EINVAL or -ENOMEM, and the hook has the filter that it had.
  */
 TL_EXPORT int tl_hook_filter(struct tl_hook *hook, const struct tl_filter *filter,
 			     struct tl_error **error);

@@ -15,7 +15,7 @@ TL_EXTERN_C_BEGIN
 
 /** Why a run ended well. Failure is not a reason: it is the negative status. */
 enum tl_stop_reason {
-	TL_STOP_NONE = 0,      /**< it goes on, or it failed */
+	TL_STOP_NONE = 0,      /**< it goes on, or it failed, or recovered from a failure */
 	TL_STOP_DONE = 1,      /**< its class said that it is done */
 	TL_STOP_END = 2,       /**< the end of the data */
 	TL_STOP_LIMIT = 3,     /**< a limit in its options */

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""Measures what other libraries take for what tloop does. `peers.py NAME` prints figures: name<TAB>value<TAB>unit."""
+
+import gzip
+import logging
+import re
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+
+import compat
+
+import torch
+
+TURNS = 9
+
+
+def show(name, value, unit):
+    print(f"{name}\t{value:.4g}\t{unit}", flush=True)
+
+
+def show_ns(name, measure):
+    """measure() returns the seconds that one step took."""
+    measure()
+    show(f"peers.{name}_ns", statistics.median(measure() for _ in range(TURNS)) * 1e9, "ns")
+
+
+def lightning_loop():
+    """An empty Loop, for each advance."""
+    from pytorch_lightning.loops import Loop
+
+    class Empty(Loop):
+        def __init__(self, steps):
+            super().__init__()
+            self.steps = steps
+            self.count = 0
+
+        @property
+        def done(self):
+            return self.count >= self.steps
+
+        def reset(self):
+            self.count = 0
+
+        def advance(self):
+            self.count += 1
+
+    def measure(steps=200_000):
+        loop = Empty(steps)
+        start = time.perf_counter()
+        loop.run()
+        return (time.perf_counter() - start) / steps
+
+    show_ns("lightning_loop", measure)
+
+
+def lightning_fit():
+    """Trainer.fit with a training step that does nothing, for each batch."""
+    import pytorch_lightning
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+
+    class Empty(pytorch_lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.automatic_optimization = False
+            self.layer = torch.nn.Linear(1, 1)
+
+        def training_step(self, batch, index):
+            return None
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+        def on_train_epoch_start(self):
+            self.started = time.perf_counter()
+
+        def on_train_epoch_end(self):
+            self.seconds = time.perf_counter() - self.started
+
+    def measure(batches=2000):
+        data = torch.utils.data.DataLoader(torch.zeros(batches, 1), batch_size=None)
+        module = Empty()
+        trainer = pytorch_lightning.Trainer(
+            max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+            enable_model_summary=False, enable_progress_bar=False)
+        trainer.fit(module, data)
+        return module.seconds / batches
+
+    show_ns("lightning_fit", measure)
+
+
+def torchtnt():
+    """train() with an empty unit, for each step."""
+    compat.stub("tensorboard", "torch.utils.tensorboard", "torch.distributed._composable",
+                "torch.distributed._composable.fsdp", "torch.distributed._composable_state",
+                "torch.distributed.fsdp.api", "torch.distributed.fsdp._common_utils",
+                "torch._dynamo", "torch.ao.quantization.pt2e",
+                "torch.ao.quantization.pt2e.export_utils", "torchvision")
+    from torchtnt.framework.train import train
+    from torchtnt.framework.unit import TrainUnit
+
+    class Empty(TrainUnit):
+        def train_step(self, state, data: int) -> None:
+            pass
+
+    def measure(steps=20_000):
+        data = list(range(steps))
+        start = time.perf_counter()
+        train(Empty(), data, max_epochs=1)
+        return (time.perf_counter() - start) / steps
+
+    show_ns("torchtnt", measure)
+
+
+def ignite():
+    """Engine.run with a step that does nothing, for each iteration."""
+    from ignite.engine import Engine
+
+    def measure(steps=20_000):
+        data = list(range(steps))
+        engine = Engine(lambda engine, batch: None)
+        start = time.perf_counter()
+        engine.run(data, max_epochs=1)
+        return (time.perf_counter() - start) / steps
+
+    show_ns("ignite", measure)
+
+
+FOLDER = "/usr/share/datasets/fashion-mnist/"
+EPOCHS, BATCH, RATE = 5, 64, 0.04
+
+
+def load(part):
+    images = gzip.open(f"{FOLDER}{part}-images-idx3-ubyte.gz").read()
+    labels = gzip.open(f"{FOLDER}{part}-labels-idx1-ubyte.gz").read()
+    pixels = torch.frombuffer(bytearray(images[16:]), dtype=torch.uint8).reshape(-1, 784)
+    return pixels.float() / 255, torch.frombuffer(bytearray(labels[8:]), dtype=torch.uint8).long()
+
+
+class Perceptron:
+    """The one of examples/mlp.c: as many weights, the same rates, batches and momentum."""
+
+    def __init__(self, samples):
+        torch.manual_seed(1)
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
+        for layer in (self.net[0], self.net[2]):
+            torch.nn.init.kaiming_normal_(layer.weight)
+            torch.nn.init.zeros_(layer.bias)
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=RATE, momentum=0.9)
+        self.updates = 0
+        self.all_updates = (samples + BATCH - 1) // BATCH * EPOCHS
+
+    def train_epoch(self, x, y):
+        """Data in memory, as floats; no metrics are kept."""
+        order = torch.randperm(len(x))
+        for first in range(0, len(x), BATCH):
+            indices = order[first:first + BATCH]
+            rate = RATE * max(0, 1 - self.updates / self.all_updates)
+            self.optimizer.param_groups[0]["lr"] = rate
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = torch.nn.functional.cross_entropy(self.net(x[indices]), y[indices])
+            loss.backward()
+            self.optimizer.step()
+            self.updates += 1
+
+    def accuracy(self, x, y):
+        with torch.no_grad():
+            return (self.net(x).argmax(1) == y).float().mean().item()
+
+
+def tloop_pace(program):
+    """Samples in a second of an epoch of the example, with as many BLAS threads."""
+    shown = subprocess.run([program, "--epochs=1", "--threads=2"], check=True, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    return float(re.search(r"training: (\d+)", shown).group(1))
+
+
+def pytorch(program):
+    """The same perceptron: an epoch of theirs, one of ours, in turn."""
+    torch.set_num_threads(1)
+    x, y = load("train")
+    test = load("t10k")
+    perceptron = Perceptron(len(x))
+    theirs, ratios = [], []
+    for turn in range(TURNS):
+        start = time.perf_counter()
+        perceptron.train_epoch(x, y)
+        theirs.append(len(x) / (time.perf_counter() - start))
+        if turn + 1 == EPOCHS:
+            show("peers.pytorch_accuracy", 100 * perceptron.accuracy(*test), "%")
+        ratios.append(tloop_pace(program) / theirs[-1])
+    show("peers.pytorch_samples_per_s", statistics.median(theirs), "samples/s, 2 BLAS threads")
+    show("train.vs_pytorch", statistics.median(ratios), "x")
+
+
+PEERS = {peer.__name__: peer for peer in (lightning_loop, lightning_fit, torchtnt, ignite, pytorch)}
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    PEERS[sys.argv[1]](*sys.argv[2:])
