@@ -252,24 +252,30 @@ static const struct tl_snapshot *snapshot_of(TALLOC_CTX *ctx, enum change change
 	struct tiny *tiny = tiny_new(ctx);
 	struct tl_stop *stop = tl_stop_new(ctx);
 	struct tl_dataset *val = tiny_batches(ctx, 20, 6, 2);
-	struct tl_loop *loop = change == OTHER_LOOP
-				       ? tl_evaluation_new(ctx,
-							   &(struct tl_evaluation_options){
-								   TL_EVALUATION_OPTIONS_INIT,
-								   .model = &tiny->model,
-								   .sources = &val,
-								   .source_count = 1,
-							   })
-				       : changed_fit(ctx, tiny, CHANGES);
+	struct tl_filter filter = { TL_FILTER_INIT };
 	struct tl_outcome *outcome = NULL;
+	struct tl_loop *loop = NULL;
+	struct tl_hook *hook = NULL;
 
-	struct tl_filter filter = { TL_FILTER_INIT, .after = change == OTHER_LOOP ? NULL : "1ep" };
-	struct tl_hook *hook = tl_hook_add(ctx, loop, TL_ON_MICRO_BATCH_END, 0, stop_there, stop);
-
+	if (change == OTHER_LOOP) {
+		loop = tl_evaluation_new(ctx, &(struct tl_evaluation_options){
+						      TL_EVALUATION_OPTIONS_INIT,
+						      .model = &tiny->model,
+						      .sources = &val,
+						      .source_count = 1,
+					      });
+	} else {
+		loop = changed_fit(ctx, tiny, CHANGES);
+		filter.after = "1ep";
+	}
+	hook = tl_hook_add(ctx, loop, TL_ON_MICRO_BATCH_END, 0, stop_there, stop);
 	ck_assert_int_eq(tl_hook_filter(hook, &filter, NULL), 0);
 	ck_assert_int_eq(tl_loop_run(ctx, loop,
-				     &(struct tl_run_options){ TL_RUN_OPTIONS_INIT, .stop = stop,
-							       .want_snapshot = true },
+				     &(struct tl_run_options){
+					     TL_RUN_OPTIONS_INIT,
+					     .stop = stop,
+					     .want_snapshot = true,
+				     },
 				     &outcome),
 			 0);
 	ck_assert_int_eq(tl_outcome_reason(outcome), TL_STOP_REQUESTED);

@@ -407,6 +407,29 @@ START_TEST(a_loop_that_runs_itself_for_ever_fails)
 }
 END_TEST
 
+static int run_around_for_ever(const struct tl_event *event, void *data)
+{
+	if (event->run == event->at)
+		return 0;
+	++*(int *)data;
+	return puppet_run_inner(event->at, tl_run_loop(event->run), "again");
+}
+
+/* Each of these is inside of the first run, but all are under way at once. */
+START_TEST(a_hook_that_runs_its_loop_for_ever_fails)
+{
+	struct tl_loop *inner = puppet_new(tl_test_root(), .steps = 1);
+	struct tl_loop *loop = puppet_new(tl_test_root(), .steps = 1,
+					  .advance = puppet_advance_inner, .arg = inner);
+	int calls = 0;
+
+	tl_hook_add(loop, loop, TL_ON_ADVANCE_START, 0, run_around_for_ever, &calls);
+	ck_assert_int_eq(tl_outcome_status(puppet_run(loop, "run")), -ELOOP);
+	ck_assert_int_eq(calls, 63);
+	talloc_free_children(tl_test_root());
+}
+END_TEST
+
 static int run_itself_from_hook(const struct tl_event *event, void *data)
 {
 	trace_add(&trace, "%s%d", tl_run_key(event->run), (int)tl_run_step(event->run));
@@ -464,6 +487,7 @@ int main(void)
 		TL_TEST(a_newer_table_that_asks_for_what_is_not_known_is_refused),
 		TL_TEST(options_of_unknown_size_fail_the_run, .end = 3),
 		TL_TEST(a_loop_that_runs_itself_for_ever_fails),
+		TL_TEST(a_hook_that_runs_its_loop_for_ever_fails),
 		TL_TEST(a_loop_is_run_again_from_a_hook_of_itself),
 		TL_TEST(without_memory_there_is_no_loop),
 	};

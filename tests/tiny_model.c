@@ -70,6 +70,17 @@ static double learn(struct tiny *tiny, const double *x, double y)
 	return error * error / 2;
 }
 
+double tiny_learn(struct tiny *tiny, const struct tl_item *item)
+{
+	const double *x = tl_item_tensor(item, "x")->data;
+	const double *y = tl_item_tensor(item, "y")->data;
+	double loss = 0;
+
+	for (uint64_t k = 0; k < tl_item_samples(item); k++)
+		loss += learn(tiny, &x[k * TINY_DIM], y[k]);
+	return loss;
+}
+
 static void step_down(struct tiny *tiny, double scale)
 {
 	for (int i = 0; i < TINY_DIM; i++) {
@@ -118,18 +129,14 @@ static int tiny_train_step(struct tl_model *model, struct tl_run *run, struct tl
 			   double *weight)
 {
 	struct tiny *tiny = tiny_of(model);
-	const double *x = tl_item_tensor(item, "x")->data;
-	const double *y = tl_item_tensor(item, "y")->data;
-	const uint64_t samples = tl_item_samples(item);
+	const double samples = (double)tl_item_samples(item);
 	double loss = 0;
 
 	record(tiny, "train");
 	if (use_scratch(tiny, run) < 0)
 		return tl_run_status(run);
-	for (uint64_t k = 0; k < samples; k++)
-		loss += learn(tiny, &x[k * TINY_DIM], y[k]);
-	loss /= (double)samples;
-	*weight += (double)samples;
+	loss = tiny_learn(tiny, item) / samples;
+	*weight += samples;
 	tiny->train_steps++;
 	if (tiny->train_steps == tiny->nan_at)
 		loss = NAN;
@@ -137,7 +144,7 @@ static int tiny_train_step(struct tl_model *model, struct tl_run *run, struct tl
 		tiny->gradient[0] = INFINITY;
 	if (isnan(loss))
 		return tl_fail_at("train.c", 88, run, -TL_ENAN, "loss is nan");
-	return tl_run_log(run, "loss", loss, (double)samples);
+	return tl_run_log(run, "loss", loss, samples);
 }
 
 static int tiny_eval_step(struct tl_model *model, struct tl_run *run, struct tl_item *item)

@@ -48,6 +48,9 @@ struct tl_dataset *tiny_data(TALLOC_CTX *mem_ctx, uint64_t first, uint64_t count
 /* The same in batches of that size; a smaller last one is kept. */
 struct tl_dataset *tiny_batches(TALLOC_CTX *mem_ctx, uint64_t first, uint64_t count, uint64_t size);
 
+/* Adds the gradients of an item's samples to those of the model. Returns the sum of the losses. */
+double tiny_learn(struct tiny *tiny, const struct tl_item *item);
+
 /* Trains by hand: one update on samples first ... first + count - 1. */
 void tiny_update_by_hand(struct tiny *tiny, uint64_t first, uint64_t count);
 
