@@ -6,12 +6,34 @@ suites = \
 	%D%/test_crc32c \
 	%D%/test_dataset \
 	%D%/test_error \
+	%D%/test_error_path \
+	%D%/test_extension \
+	%D%/test_fit \
+	%D%/test_fit_control \
+	%D%/test_fit_errors \
+	%D%/test_fit_failures \
+	%D%/test_fit_memory \
+	%D%/test_fit_order \
+	%D%/test_fit_resume \
+	%D%/test_hook \
+	%D%/test_hook_change \
+	%D%/test_hook_filter \
 	%D%/test_idx \
 	%D%/test_item \
 	%D%/test_iter \
+	%D%/test_loop \
+	%D%/test_model \
 	%D%/test_permutation \
+	%D%/test_progress_bar \
+	%D%/test_run \
+	%D%/test_run_growth \
 	%D%/test_run_matrix \
+	%D%/test_run_metrics \
+	%D%/test_run_nomem \
 	%D%/test_run_resume \
+	%D%/test_run_snapshot \
+	%D%/test_run_stop \
+	%D%/test_run_threads \
 	%D%/test_runner \
 	%D%/test_scope \
 	%D%/test_snapshot \
@@ -71,7 +93,17 @@ TESTS += $(scripts)
 %C%_libtltest_a_SOURCES = \
 	%D%/alloc.c \
 	%D%/alloc.h \
+	%D%/fit_report.c \
+	%D%/fit_report.h \
 	%D%/fixture.c \
+	%D%/puppet.c \
+	%D%/puppet.h \
+	%D%/quiet.c \
+	%D%/quiet.h \
+	%D%/screen.c \
+	%D%/screen.h \
+	%D%/tiny_model.c \
+	%D%/tiny_model.h \
 	%D%/tl-check.h \
 	%D%/trace.c \
 	%D%/trace.h

@@ -21,8 +21,9 @@ struct counter {
 
 static void check_zero(const struct counter *counter)
 {
-	for (size_t i = 0; i < sizeof(counter->zero); i++)
-		ck_assert_uint_eq(counter->zero[i], 0);
+	static const struct counter none;
+
+	ck_assert_mem_eq(counter->zero, none.zero, sizeof(none.zero));
 }
 
 static int count_start(const struct tl_event *event, void *config, void *state)

@@ -79,7 +79,8 @@ START_TEST(stopped_at_every_event)
 		train(&stopped, plan->max, NULL);
 		snprintf(what, sizeof(what), "%s, stopped at %s", plan->name, stopped.stopped_at);
 		ck_assert_msg(trio.first->status == 0, "%s: %s", what, trio.first->error);
-		train_elsewhere(&resumed, plan->max, trio.first);
+		/* a process for each would cost a sanitizer's build minutes */
+		(at % 8 == 0 ? train_elsewhere : train)(&resumed, plan->max, trio.first);
 		compare_values(trio.whole, trio.second, what);
 		compare_words(trio.whole, trio.first, trio.second, what);
 	}

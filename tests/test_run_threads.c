@@ -150,11 +150,19 @@ static int see_close(struct tl_run *run, void *config, void *state)
 	return 0;
 }
 
+static const struct tl_field seen_fields[] = {
+	TL_FIELD(struct seen, steps, TL_U64),
+	TL_FIELD(struct seen, saved, TL_U64),
+	TL_FIELD(struct seen, own, TL_U64),
+	TL_FIELD_END,
+};
+
 static const struct tl_extension_ops seen_ops = {
 	TL_EXTENSION_OPS_INIT("seen", struct seen),
 	.on = { [TL_ON_RUN_START] = see_start,
 		[TL_ON_ADVANCE_END] = see_step,
 		[TL_ON_SAVED] = see_saved },
+	.snapshot = seen_fields,
 	.close = see_close,
 };
 
