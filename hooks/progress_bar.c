@@ -31,7 +31,7 @@ struct progress_bar_state {
 	double evaluation_started; /* the evaluation under way, which may be inside that */
 	double evaluated;          /* the time of those that are over */
 	double drawn;              /* the line on the terminal, last */
-	int width;    /* of that line; 0: there is none */
+	int width;                 /* of that line; 0: there is none */
 };
 
 struct line {

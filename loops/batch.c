@@ -42,7 +42,7 @@ static int batch_run_start(struct tl_loop *loop, struct tl_run *run)
 	if (st->base == NULL)
 		st->base = run;
 	tl_evaluations_begin(&st->evaluations, st->base);
-	if (self->options.evaluations != NULL)
+	if (self->options.evaluations != NULL && st->base == run) /* else the base has checked */
 		return tl_evaluations_check(self->options.evaluations, run);
 	return 0;
 }

@@ -58,6 +58,22 @@ static int open_source(const struct evaluation *self, struct tl_run *run, uint64
 	return 0;
 }
 
+int tl_evaluation_check(const struct tl_loop *loop, struct tl_run *run)
+{
+	const struct evaluation *self = tl_loop_config(loop, &tl_evaluation_class);
+	int ret = check(self, run);
+
+	for (size_t i = 0; ret == 0 && i < self->source_count; i++) {
+		struct tl_error *error = NULL;
+		struct tl_iter *iter = NULL;
+
+		if (tl_iter_open(tl_run_scope(run), self->sources[i], &error, &iter) < 0)
+			ret = tl_run_adopt(run, error);
+		talloc_free(iter);
+	}
+	return ret;
+}
+
 static int evaluation_run_start(struct tl_loop *loop, struct tl_run *run)
 {
 	const struct evaluation *self = tl_loop_config(loop, &tl_evaluation_class);
@@ -91,7 +107,7 @@ static int evaluation_advance(struct tl_loop *loop, struct tl_run *run)
 
 	if (ret == 0)
 		ret = self->model->ops->eval_step(self->model, run, st->item);
-	if (ret < 0)
+	if (ret != 0)
 		return ret;
 	return tl_run_emit(run, TL_ON_MICRO_BATCH_END, st->item);
 }
@@ -102,6 +118,8 @@ static int evaluation_run_end(struct tl_loop *loop, struct tl_run *run, int stat
 	/* only a whole evaluation is one */
 	if (status < 0 || tl_run_reason(run) != TL_STOP_END)
 		return 0;
+	if (tl_run_progress(run).current.completed == 0)
+		return tl_fail(run, -ENODATA, "there is nothing in the data to evaluate on");
 	return tl_run_emit(run, TL_ON_EVALUATED, NULL);
 }
 

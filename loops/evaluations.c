@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <tloop/evaluation.h>
 #include <tloop/run.h>
@@ -29,8 +30,7 @@ struct tl_evaluations *tl_evaluations_new(TALLOC_CTX *mem_ctx)
 int tl_evaluations_add(struct tl_evaluations *list, const char *name, struct tl_loop *loop,
 		       const char *every)
 {
-	struct entry *grown =
-		talloc_realloc(list, list->entries, struct entry, list->count + 1);
+	struct entry *grown = talloc_realloc(list, list->entries, struct entry, list->count + 1);
 	struct entry entry = { .loop = loop };
 
 	if (grown == NULL)
@@ -53,12 +53,29 @@ size_t tl_evaluations_count(const struct tl_evaluations *list)
 	return list->count;
 }
 
+/* The name is the key of its runs and of what they log, so two can't share one. */
+static bool name_is_taken(const struct tl_evaluations *list, size_t index)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (strcmp(list->entries[i].name, list->entries[index].name) == 0)
+			return true;
+	}
+	return false;
+}
+
 int tl_evaluations_check(const struct tl_evaluations *list, struct tl_run *run)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		if (list->entries[i].defect)
-			return tl_fail(run, -EINVAL, "evaluation %s: every \"%s\" is not a time to go by",
+			return tl_fail(run, -EINVAL,
+				       "evaluation %s: every \"%s\" is not a time to go by",
 				       list->entries[i].name, list->entries[i].every_text);
+		if (name_is_taken(list, i))
+			return tl_fail(run, -EEXIST, "evaluation %s: there are two of that name",
+				       list->entries[i].name);
+		if (tl_loop_is(list->entries[i].loop, &tl_evaluation_class) &&
+		    tl_evaluation_check(list->entries[i].loop, run) < 0)
+			return tl_run_status(run);
 	}
 	return 0;
 }

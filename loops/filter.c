@@ -99,6 +99,9 @@ static int parse_count(TALLOC_CTX *mem_ctx, const char *name, const char *text,
 	if (time->unit == TL_NANOSECONDS)
 		return tl_error_set(mem_ctx, error, -EINVAL,
 				    "filter %s: \"%s\": wall clock is not a counter", name, text);
+	if (text != NULL && time->count == 0)
+		return tl_error_set(mem_ctx, error, -EINVAL, "filter %s: \"%s\" is never", name,
+				    text);
 	return 0;
 }
 

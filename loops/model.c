@@ -130,9 +130,11 @@ int tl_model_save(struct tl_model *model, struct tl_snapshot *group)
 	return ret;
 }
 
-/* Whether all that the model needs is there, with the right types and counts. */
+/* Whether what the model needs is there, with the right types and counts, and nothing else. */
 static int check_group(const struct tl_parameters *parameters, const struct tl_snapshot *group)
 {
+	const char *key = NULL;
+	size_t keys = 0;
 	int ret = 0;
 
 	for (size_t i = 0; ret == 0 && i < parameters->count; i++) {
@@ -146,7 +148,9 @@ static int check_group(const struct tl_parameters *parameters, const struct tl_s
 			ret = tl_snapshot_get(group, parameter->name, parameter->dtype,
 					      parameter->count, parameter->value);
 	}
-	return ret;
+	while ((key = tl_snapshot_next_key(group, key)) != NULL)
+		keys++;
+	return ret == 0 && keys != parameters->count ? -TL_EMISMATCH : ret;
 }
 
 int tl_model_load(struct tl_model *model, const struct tl_snapshot *group)

@@ -68,7 +68,7 @@ static int optimizer_advance(struct tl_loop *loop, struct tl_run *run)
 
 	if (ret == 0)
 		ret = model->ops->train_step(model, run, st->item, &st->weight);
-	if (ret < 0)
+	if (ret != 0)
 		return ret;
 	st->micro_batches++;
 	tl_run_count(run, TL_MICRO_BATCHES, 1);
@@ -81,7 +81,7 @@ static int clip(struct tl_run *run, struct tl_model *model, double most, double 
 {
 	struct tl_parameters *parameters = NULL;
 	double norm = 0;
-	int ret = tl_model_parameters(tl_run_scope(run), model, &parameters);
+	int ret = tl_model_parameters(tl_step_scope(run), model, &parameters);
 
 	if (ret == 0)
 		ret = tl_parameters_gradient_norm(parameters, &norm);
@@ -110,7 +110,7 @@ static int update(const struct optimizer *self, struct tl_run *run, double weigh
 		ret = clip(run, model, self->options.clip_norm, &scale);
 	if (ret == 0)
 		ret = model->ops->update(model, run, scale);
-	if (ret < 0)
+	if (ret != 0)
 		return ret;
 	tl_run_count(run, TL_BATCHES, 1);
 	return tl_run_emit(run, TL_ON_UPDATED, &scale);

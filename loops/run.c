@@ -24,11 +24,12 @@ static uint64_t clock_now(void)
 
 struct tl_path *tl_path_at(TALLOC_CTX *mem_ctx, struct tl_path *outer, const char *key)
 {
+	struct tl_path **end = outer != NULL ? &outer->children : NULL;
 	struct tl_path *path = NULL;
 
-	for (path = outer != NULL ? outer->children : NULL; path != NULL; path = path->next) {
-		if (strcmp(path->key, key) == 0)
-			return path;
+	for (; end != NULL && *end != NULL; end = &(*end)->next) {
+		if (strcmp((*end)->key, key) == 0)
+			return *end;
 	}
 	path = talloc_zero(mem_ctx, struct tl_path);
 	if (path == NULL)
@@ -38,10 +39,8 @@ struct tl_path *tl_path_at(TALLOC_CTX *mem_ctx, struct tl_path *outer, const cha
 		talloc_free(path);
 		return NULL;
 	}
-	if (outer != NULL) {
-		path->next = outer->children;
-		outer->children = path;
-	}
+	if (end != NULL)
+		*end = path;
 	return path;
 }
 

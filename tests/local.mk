@@ -8,7 +8,9 @@ suites = \
 	%D%/test_error \
 	%D%/test_error_path \
 	%D%/test_extension \
+	%D%/test_extension_saved \
 	%D%/test_fit \
+	%D%/test_fit_busy \
 	%D%/test_fit_control \
 	%D%/test_fit_errors \
 	%D%/test_fit_failures \
@@ -26,10 +28,13 @@ suites = \
 	%D%/test_permutation \
 	%D%/test_progress_bar \
 	%D%/test_run \
+	%D%/test_run_aside \
+	%D%/test_run_error \
 	%D%/test_run_growth \
 	%D%/test_run_matrix \
 	%D%/test_run_metrics \
 	%D%/test_run_nomem \
+	%D%/test_run_progress \
 	%D%/test_run_resume \
 	%D%/test_run_snapshot \
 	%D%/test_run_stop \
@@ -79,6 +84,11 @@ endif
 	data/shuffle.c \
 	data/take.c \
 	state/error.c
+
+%C%_test_run_matrix_SOURCES = \
+	%D%/run_model.c \
+	%D%/run_model.h \
+	%D%/test_run_matrix.c
 
 # The default libraries of a program are those of a suite, which most programs are.
 LDADD = %D%/libtltest.a libtloop.la $(CHECK_LIBS) $(TALLOC_LIBS)

@@ -289,8 +289,7 @@ static int free_victim_at_2(struct tl_run *run, void *arg)
 /* Its config may be gone with it, so close is told of none. */
 START_TEST(an_extension_freed_in_a_run_is_told_nothing_more_but_closed)
 {
-	struct tl_loop *loop =
-		puppet_new(tl_test_root(), .steps = 4, .advance = free_victim_at_2);
+	struct tl_loop *loop = puppet_new(tl_test_root(), .steps = 4, .advance = free_victim_at_2);
 
 	trace_clear(&trace);
 	victim = add(loop, "x");
@@ -384,7 +383,8 @@ static int add_twin_and_free_it(struct tl_run *run, void *arg)
 
 START_TEST(a_twin_that_was_freed_fails_no_run)
 {
-	struct tl_loop *loop = puppet_new(tl_test_root(), .steps = 1, .advance = add_twin_and_free_it);
+	struct tl_loop *loop =
+		puppet_new(tl_test_root(), .steps = 1, .advance = add_twin_and_free_it);
 	struct puppet *puppet = tl_loop_config(loop, &puppet_class);
 
 	puppet->arg = loop;
@@ -446,7 +446,8 @@ END_TEST
 
 START_TEST(extensions_added_and_freed_in_many_runs_leave_nothing)
 {
-	struct tl_loop *loop = puppet_new(tl_test_root(), .steps = 1, .advance = replace_and_run_inside);
+	struct tl_loop *loop =
+		puppet_new(tl_test_root(), .steps = 1, .advance = replace_and_run_inside);
 	struct puppet *puppet = tl_loop_config(loop, &puppet_class);
 	size_t blocks = 0;
 
@@ -463,160 +464,8 @@ START_TEST(extensions_added_and_freed_in_many_runs_leave_nothing)
 }
 END_TEST
 
-/* --- Saving ------------------------------------------------------------------------------------ */
-
-static const struct tl_field counter_fields[] = {
-	TL_FIELD(struct counter, starts, TL_U64),
-	TL_FIELD(struct counter, steps, TL_U64),
-	TL_FIELD_END,
-};
-
-static int save_steps(struct tl_run *run, void *config, void *state, struct tl_snapshot *group)
-{
-	const struct counter *counter = state;
-
-	(void)run;
-	(void)config;
-	return tl_snapshot_put(group, "own", TL_U64, 1, &counter->steps);
-}
-
-static int load_steps(struct tl_run *run, void *config, void *state,
-		      const struct tl_snapshot *group)
-{
-	struct counter *counter = state;
-
-	(void)run;
-	(void)config;
-	return tl_snapshot_get(group, "own", TL_U64, 1, &counter->steps);
-}
-
-#define SAVED(...) \
-	{ \
-		TL_EXTENSION_OPS_INIT("saved", struct counter), \
-		.on = { [TL_ON_RUN_START] = count_start, [TL_ON_ADVANCE_END] = count_step }, \
-		.close = note_close, __VA_ARGS__ \
-	}
-
-static const struct tl_extension_ops savers[] = {
-	SAVED(.snapshot = counter_fields),
-	SAVED(.save = save_steps, .load = load_steps),
-	SAVED(.snapshot = counter_fields, .save = save_steps, .load = load_steps),
-};
-
-static struct tl_outcome *stop_and_save(struct tl_loop *loop)
-{
-	const struct tl_run_options options = { TL_RUN_OPTIONS_INIT, .key = "first",
-						.max_steps = 2, .want_snapshot = true };
-	struct tl_outcome *outcome = NULL;
-
-	ck_assert_int_eq(tl_loop_run(tl_test_root(), loop, &options, &outcome), 0);
-	return outcome;
-}
-
-static struct tl_outcome *run_on(struct tl_loop *loop, const struct tl_outcome *from)
-{
-	const struct tl_run_options options = { TL_RUN_OPTIONS_INIT, .key = "second",
-						.from = from };
-	struct tl_outcome *outcome = NULL;
-
-	tl_loop_run(tl_test_root(), loop, &options, &outcome);
-	return outcome;
-}
-
-START_TEST(a_state_is_saved_by_fields_and_by_functions)
-{
-	struct tl_loop *loop = puppet_new(tl_test_root(), .steps = 5);
-	struct tl_outcome *outcome = NULL;
-
-	trace_clear(&trace);
-	tl_extension_add(loop, loop, "x", &savers[_i], (void *)(uintptr_t) "x");
-	outcome = run_on(loop, stop_and_save(loop));
-	ck_assert_str_eq(tl_outcome_error_text(outcome), "");
-	ck_assert_str_eq(trace.text, "x:first:2 x:second:5");
-	talloc_free_children(tl_test_root());
-}
-END_TEST
-
-START_TEST(one_that_was_not_there_when_it_was_saved_starts_afresh)
-{
-	struct tl_loop *loop = puppet_new(tl_test_root(), .steps = 5);
-	struct tl_outcome *saved = stop_and_save(loop);
-	struct tl_outcome *outcome = NULL;
-
-	trace_clear(&trace);
-	tl_extension_add(loop, loop, "x", &savers[_i], (void *)(uintptr_t) "x");
-	outcome = run_on(loop, saved);
-	ck_assert_str_eq(tl_outcome_error_text(outcome), "");
-	ck_assert_str_eq(trace.text, "x:second:3");
-	talloc_free_children(tl_test_root());
-}
-END_TEST
-
-START_TEST(one_that_is_not_there_any_more_is_passed_over)
-{
-	struct tl_loop *loop = puppet_new(tl_test_root(), .steps = 5);
-	struct tl_extension *extension =
-		tl_extension_add(loop, loop, "x", &savers[_i], (void *)(uintptr_t) "x");
-	struct tl_outcome *saved = stop_and_save(loop);
-
-	trace_clear(&trace);
-	talloc_free(extension);
-	ck_assert_str_eq(tl_outcome_error_text(run_on(loop, saved)), "");
-	ck_assert_str_eq(trace.text, "");
-	talloc_free_children(tl_test_root());
-}
-END_TEST
-
-/* What is saved under a key is of another extension. */
-START_TEST(a_state_of_another_shape_is_refused)
-{
-	struct tl_loop *loop = puppet_new(tl_test_root(), .steps = 5);
-	struct tl_extension *extension =
-		tl_extension_add(loop, loop, "x", &savers[_i], (void *)(uintptr_t) "x");
-	struct tl_outcome *saved = stop_and_save(loop);
-	struct tl_outcome *outcome = NULL;
-
-	trace_clear(&trace);
-	talloc_free(extension);
-	tl_extension_add(loop, loop, "x", &savers[1 - _i], (void *)(uintptr_t) "x");
-	outcome = run_on(loop, saved);
-	ck_assert_int_eq(tl_outcome_status(outcome), -ENOENT);
-	ck_assert_str_eq(tl_error_message(tl_outcome_error(outcome)),
-			 _i == 0 ? "key extensions/x/own: not in the snapshot" :
-				   "key extensions/x/@fields: not in the snapshot");
-	ck_assert_str_eq(trace.text, "x:second:0");
-	talloc_free_children(tl_test_root());
-}
-END_TEST
-
-static int fail_save(struct tl_run *run, void *config, void *state, struct tl_snapshot *group)
-{
-	(void)config;
-	(void)state;
-	(void)group;
-	return tl_fail(run, -EIO, "not today");
-}
-
-START_TEST(a_save_that_fails_fails_the_run)
-{
-	static const struct tl_extension_ops ops = SAVED(.save = fail_save);
-	struct tl_loop *loop = puppet_new(tl_test_root(), .steps = 5);
-	const struct tl_run_options options = { TL_RUN_OPTIONS_INIT, .want_snapshot = true };
-	struct tl_outcome *outcome = NULL;
-
-	trace_clear(&trace);
-	tl_extension_add(loop, loop, "x", &ops, NULL);
-	ck_assert_int_eq(tl_loop_run(tl_test_root(), loop, &options, &outcome), -EIO);
-	ck_assert_str_eq(tl_error_message(tl_outcome_error(outcome)), "not today");
-	ck_assert_uint_eq(tl_error_note_count(tl_outcome_error(outcome)), 0);
-	ck_assert_str_eq(trace.text, "null:puppet:5");
-	talloc_free_children(tl_test_root());
-}
-END_TEST
-
 int main(void)
 {
-	const int all_savers = sizeof(savers) / sizeof(savers[0]);
 	const struct tl_test tests[] = {
 		TL_TEST(each_run_has_a_state_of_its_own),
 		TL_TEST(an_extension_sees_the_runs_inside_with_one_state),
@@ -636,11 +485,6 @@ int main(void)
 		TL_TEST(a_table_of_unknown_size_fails_a_run),
 		TL_TEST(an_extension_outlives_its_loop),
 		TL_TEST(extensions_added_and_freed_in_many_runs_leave_nothing),
-		TL_TEST(a_state_is_saved_by_fields_and_by_functions, .end = all_savers),
-		TL_TEST(one_that_was_not_there_when_it_was_saved_starts_afresh, .end = all_savers),
-		TL_TEST(one_that_is_not_there_any_more_is_passed_over, .end = all_savers),
-		TL_TEST(a_state_of_another_shape_is_refused, .end = 2),
-		TL_TEST(a_save_that_fails_fails_the_run),
 	};
 
 	return TL_TEST_RUN("extension", tests);

@@ -423,26 +423,55 @@ START_TEST(each_run_has_its_mean_loss)
 }
 END_TEST
 
+static struct tl_loop *three_sources(TALLOC_CTX *ctx, struct tiny *tiny)
+{
+	struct tl_dataset *const sources[] = { tiny_batches(ctx, 0, 3, 2),
+					       tiny_batches(ctx, 0, 0, 2),
+					       tiny_batches(ctx, 3, 5, 2) };
+
+	return tl_evaluation_new(ctx, &(struct tl_evaluation_options){
+					      TL_EVALUATION_OPTIONS_INIT,
+					      .model = &tiny->model,
+					      .sources = sources,
+					      .source_count = 3,
+				      });
+}
+
 START_TEST(an_evaluation_of_several_sources)
 {
 	TALLOC_CTX *ctx = talloc_new(tl_test_root());
 	struct tiny *tiny = tiny_new(ctx);
-	struct tl_dataset *const sources[] = { tiny_batches(ctx, 0, 3, 2),
-					       tiny_batches(ctx, 0, 0, 2),
-					       tiny_batches(ctx, 3, 5, 2) };
 	struct tl_outcome *outcome = NULL;
 	double mean = 0;
-	struct tl_loop *evaluation = tl_evaluation_new(ctx, &(struct tl_evaluation_options){
-								    TL_EVALUATION_OPTIONS_INIT,
-								    .model = &tiny->model,
-								    .sources = sources,
-								    .source_count = 3,
-							    });
 
-	ck_assert_int_eq(tl_loop_run(ctx, evaluation, NULL, &outcome), 0);
+	ck_assert_int_eq(tl_loop_run(ctx, three_sources(ctx, tiny), NULL, &outcome), 0);
 	ck_assert_int_eq(tl_outcome_reason(outcome), TL_STOP_END);
 	ck_assert_uint_eq(tiny->eval_steps, 2 + 3);
 	ck_assert_int_eq(tl_outcome_metric(outcome, "loss", &mean), 0);
+	ck_assert_double_eq_tol(mean, loss_by_hand(tiny, 0, 8), 1e-12);
+	talloc_free(ctx);
+}
+END_TEST
+
+/* Stopped after each of its steps, also after the last of a source and of all. */
+START_TEST(an_evaluation_goes_on_in_its_source)
+{
+	TALLOC_CTX *ctx = talloc_new(tl_test_root());
+	struct tiny *tiny = tiny_new(ctx);
+	const struct tl_run_options stopped = { TL_RUN_OPTIONS_INIT, .max_steps = (uint64_t)_i,
+						.want_snapshot = true };
+	struct tl_run_options resumed = { TL_RUN_OPTIONS_INIT };
+	struct tl_outcome *first = NULL;
+	struct tl_outcome *second = NULL;
+	double mean = 0;
+
+	ck_assert_int_eq(tl_loop_run(ctx, three_sources(ctx, tiny), &stopped, &first), 0);
+	ck_assert_int_eq(tl_outcome_reason(first), TL_STOP_LIMIT);
+	resumed.from = first;
+	ck_assert_int_eq(tl_loop_run(ctx, three_sources(ctx, tiny), &resumed, &second), 0);
+	ck_assert_int_eq(tl_outcome_reason(second), TL_STOP_END);
+	ck_assert_uint_eq(tiny->eval_steps, 2 + 3);
+	ck_assert_int_eq(tl_outcome_metric(second, "loss", &mean), 0);
 	ck_assert_double_eq_tol(mean, loss_by_hand(tiny, 0, 8), 1e-12);
 	talloc_free(ctx);
 }
@@ -461,6 +490,7 @@ int main(void)
 		TL_TEST(the_parts_of_fit),
 		TL_TEST(each_run_has_its_mean_loss),
 		TL_TEST(an_evaluation_of_several_sources),
+		TL_TEST(an_evaluation_goes_on_in_its_source, .begin = 1, .end = 6),
 	};
 	return TL_TEST_RUN("fit", tests);
 }

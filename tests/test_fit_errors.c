@@ -120,8 +120,7 @@ static const struct {
 	{ offsetof(struct tl_model_ops, describe), "fit", "model tiny has no describe" },
 	{ offsetof(struct tl_model_ops, update), "fit > epoch 1 > batch 1 > optimizer",
 	  "model tiny has no update" },
-	{ offsetof(struct tl_model_ops, eval_step), "fit > epoch 1 > val",
-	  "model tiny has no eval_step" },
+	{ offsetof(struct tl_model_ops, eval_step), "fit > epoch", "model tiny has no eval_step" },
 };
 
 enum { FUNCTIONS = sizeof(functions) / sizeof(functions[0]) };
@@ -169,6 +168,18 @@ START_TEST(an_interval_that_is_no_time)
 	fails(&setting, -EINVAL, "fit > epoch",
 	      talloc_asprintf(setting.ctx, "evaluation val: every \"%s\" is not a time to go by",
 			      no_intervals[_i]));
+}
+END_TEST
+
+START_TEST(two_evaluations_of_one_name)
+{
+	struct setting setting = setting_new();
+	struct tl_loop *fit = fit_of(&setting);
+
+	ck_assert_int_eq(tl_fit_add_evaluation(fit, "val", setting.val, "2ep"), 0);
+	expect_failure(setting.ctx, fit, NULL, -EEXIST, "fit > epoch",
+		       "evaluation val: there are two of that name");
+	talloc_free(setting.ctx);
 }
 END_TEST
 
@@ -290,7 +301,18 @@ START_TEST(a_file_that_is_missing)
 		setting.val = missing;
 	ck_assert_int_eq(tl_loop_run(setting.ctx, fit_of(&setting), NULL, &outcome), -ENOENT);
 	ck_assert_ptr_nonnull(strstr(tl_outcome_error_text(outcome), "/nowhere/images"));
-	fails(&setting, -ENOENT, _i == 0 ? "fit > epoch" : "fit > epoch 1 > val", NULL);
+	/* that of an evaluation, too, is known before there is something to evaluate */
+	fails(&setting, -ENOENT, "fit > epoch", NULL);
+}
+END_TEST
+
+START_TEST(an_evaluation_without_an_item)
+{
+	struct setting setting = setting_new();
+
+	setting.val = tl_dataset_take(tiny_data(setting.ctx, 4, 3), 0);
+	fails(&setting, -ENODATA, "fit > epoch 1 > val",
+	      "there is nothing in the data to evaluate on");
 }
 END_TEST
 
@@ -401,6 +423,52 @@ static int refuse_update(struct tl_model *model, struct tl_run *run, double scal
 	return tl_fail_at("update.c", 3, run, -EPERM, "no");
 }
 
+/* Positive codes are no errors, nor anything else that a model may say. */
+
+static int end_item(struct tl_model *model, struct tl_run *run, struct tl_item *item)
+{
+	(void)model;
+	(void)run;
+	(void)item;
+	return TL_END;
+}
+
+static int end_train(struct tl_model *model, struct tl_run *run, struct tl_item *item,
+		     double *weight)
+{
+	*weight += 1;
+	return end_item(model, run, item);
+}
+
+static int end_update(struct tl_model *model, struct tl_run *run, double scale)
+{
+	(void)scale;
+	return end_item(model, run, NULL);
+}
+
+START_TEST(a_model_that_says_what_it_may_not)
+{
+	struct setting setting = setting_new();
+
+	switch (_i) {
+	case 0:
+		setting.tiny->ops.train_step = end_train;
+		fails(&setting, -EINVAL, "fit > epoch 1 > batch 1 > optimizer 1",
+		      "advance returned 1, which is no error");
+		break;
+	case 1:
+		setting.tiny->ops.update = end_update;
+		fails(&setting, -EINVAL, "fit > epoch 1 > batch 1 > optimizer",
+		      "on_run_end returned 1, which is no error");
+		break;
+	default:
+		setting.tiny->ops.eval_step = end_item;
+		fails(&setting, -EINVAL, "fit > epoch 1 > val 1",
+		      "advance returned 1, which is no error");
+	}
+}
+END_TEST
+
 static int refuse_to_describe(struct tl_model *model, struct tl_parameters *parameters)
 {
 	(void)model;
@@ -444,16 +512,19 @@ int main(void)
 		TL_TEST(a_limit_that_is_no_time, .end = sizeof(no_times) / sizeof(no_times[0])),
 		TL_TEST(an_interval_that_is_no_time,
 			.end = sizeof(no_intervals) / sizeof(no_intervals[0])),
+		TL_TEST(two_evaluations_of_one_name),
 		TL_TEST(options_of_an_unknown_size, .end = 3),
 		TL_TEST(options_of_a_later_version),
 		TL_TEST(loops_without_their_parts),
 		TL_TEST(without_data),
 		TL_TEST(data_without_a_batch, .end = 2),
 		TL_TEST(a_file_that_is_missing, .end = 2),
+		TL_TEST(an_evaluation_without_an_item),
 		TL_TEST(an_item_that_is_an_error, .end = ITEMS),
 		TL_TEST(a_loss_that_is_not_a_number),
 		TL_TEST(a_weight_that_can_not_be, .end = 4),
 		TL_TEST(a_model_that_fails, .end = 4),
+		TL_TEST(a_model_that_says_what_it_may_not, .end = 3),
 	};
 	return TL_TEST_RUN("fit_errors", tests);
 }

@@ -338,12 +338,35 @@ START_TEST(a_snapshot_that_knows_less)
 }
 END_TEST
 
+/* A run that goes on and then fails was not refused: what it learned stays. */
+START_TEST(what_was_trained_is_kept)
+{
+	TALLOC_CTX *ctx = talloc_new(tl_test_root());
+	struct tiny *tiny = tiny_new(ctx);
+	struct tiny *whole = tiny_new(ctx);
+	const struct tl_snapshot *snapshot = snapshot_of(ctx, CHANGES);
+	const struct tl_run_options options = { TL_RUN_OPTIONS_INIT, .from_snapshot = snapshot };
+
+	/* the second epoch has four updates; the last is not made in either */
+	tiny->nan_at = 4;
+	ck_assert_int_eq(tl_loop_run(ctx, changed_fit(ctx, tiny, CHANGES), &options, NULL),
+			 -TL_ENAN);
+	whole->nan_at = 8;
+	ck_assert_int_eq(tl_loop_run(ctx, changed_fit(ctx, whole, CHANGES), NULL, NULL), -TL_ENAN);
+	ck_assert_uint_eq(tiny->updates, 3);
+	ck_assert_mem_eq(tiny->weight, whole->weight, sizeof(tiny->weight));
+	ck_assert_mem_eq(tiny->velocity, whole->velocity, sizeof(tiny->velocity));
+	talloc_free(ctx);
+}
+END_TEST
+
 int main(void)
 {
 	const struct tl_test tests[] = {
 		TL_TEST(a_hook_fails_at_every_event, .end = HOWS, .seconds = 30),
 		TL_TEST(a_snapshot_of_something_else, .end = CHANGES),
 		TL_TEST(a_snapshot_that_knows_less),
+		TL_TEST(what_was_trained_is_kept),
 	};
 	return TL_TEST_RUN("fit_failures", tests);
 }

@@ -25,6 +25,7 @@ static const struct plan plans[] = {
 	{ "plain", "3ep", 8, 1, 0, NULL, NULL, 0, 0, 0 },
 	{ "accumulation", "2ep", 11, 4, 0.5, NULL, NULL, 0, 0, 0 },
 	{ "evaluation", "2ep", 9, 2, 0, "1ep", "2ba", 0, 1, 0 },
+	{ "by epochs", "3ep", 5, 2, 0, "1ep", "2ep", 0, 1, 0 },
 	{ "due in the same place", "2ep", 7, 2, 0, "1ba", "3mb", 0, 0, 0 },
 	{ "asked for", "2ep", 9, 2, 0, "0ep", "2ep", 2, 0, 0 },
 	{ "saved and logged", "2ep", 7, 2, 0, "2ba", "5sa", 1, 2, 1 },

@@ -74,8 +74,8 @@ static const struct {
 	unsigned event;
 	bool reversed;
 } ordered[] = {
-	{ TL_ON_RUN_START, false },  { TL_ON_ADVANCE_START, false }, { TL_ON_ADVANCE_END, true },
-	{ TL_ON_RUN_END, true },     { TL_ON_USER + 3, false },
+	{ TL_ON_RUN_START, false }, { TL_ON_ADVANCE_START, false }, { TL_ON_ADVANCE_END, true },
+	{ TL_ON_RUN_END, true },    { TL_ON_USER + 3, false },
 };
 
 START_TEST(on_one_loop_the_priority_counts_and_then_the_order_of_addition)
@@ -142,9 +142,9 @@ static const char *const level_traces[] = {
 START_TEST(hooks_of_the_outermost_loop_come_first_and_last_at_an_end)
 {
 	const unsigned event = ordered[_i].event;
-	struct level levels[3] = {
-		{ NULL, "B", "ra", event }, { NULL, "C", "rb", event }, { NULL, NULL, "rc", event }
-	};
+	struct level levels[3] = { { NULL, "B", "ra", event },
+				   { NULL, "C", "rb", event },
+				   { NULL, NULL, "rc", event } };
 	struct tl_loop *loops[3];
 
 	trace_clear(&trace);
@@ -154,7 +154,8 @@ START_TEST(hooks_of_the_outermost_loop_come_first_and_last_at_an_end)
 		if (i > 0)
 			levels[i - 1].inner = loops[i];
 		/* the priority of an inner one is lower: it only counts on its own loop */
-		tl_hook_add(loops[i], loops[i], event, -i, note, (void *)(const char *[]){ "a", "b", "c" }[i]);
+		tl_hook_add(loops[i], loops[i], event, -i, note,
+			    (void *)(const char *[]){ "a", "b", "c" }[i]);
 	}
 	puppet_run(loops[0], "A");
 	ck_assert_str_eq(trace.text, level_traces[_i]);
@@ -179,8 +180,7 @@ START_TEST(a_hook_sees_the_runs_inside_unless_it_says_self)
 	trace_clear(&trace);
 	tl_hook_add(loop, loop, TL_ON_ADVANCE_END | self, 0, check_at, loop);
 	puppet_run(loop, "outer");
-	ck_assert_str_eq(trace.text,
-			 _i ? "outer at outer" : "inner at outer outer at outer");
+	ck_assert_str_eq(trace.text, _i ? "outer at outer" : "inner at outer outer at outer");
 	talloc_free_children(tl_test_root());
 }
 END_TEST
@@ -195,8 +195,8 @@ static int advance_run_inside_once(struct tl_run *run, void *arg)
 /* A loop inside itself has two runs, and its hooks see the inner one from each of the two. */
 START_TEST(a_loop_inside_itself_calls_its_hooks_for_both_runs)
 {
-	struct tl_loop *loop = puppet_new(tl_test_root(), .steps = 1,
-					  .advance = advance_run_inside_once);
+	struct tl_loop *loop =
+		puppet_new(tl_test_root(), .steps = 1, .advance = advance_run_inside_once);
 	struct puppet *puppet = tl_loop_config(loop, &puppet_class);
 
 	puppet->arg = loop;
@@ -457,7 +457,8 @@ static int add_to_run_inside(const struct tl_event *event, void *data)
 {
 	(void)data;
 	if (event->run != event->at)
-		ck_assert_ptr_nonnull(tl_run_hook_add(event->run, TL_ON_ADVANCE_END, 0, note, NAME("x")));
+		ck_assert_ptr_nonnull(
+			tl_run_hook_add(event->run, TL_ON_ADVANCE_END, 0, note, NAME("x")));
 	return 0;
 }
 

@@ -168,7 +168,8 @@ static void replace_filters(struct stage *it)
 
 static const struct {
 	void (*act)(struct stage *stage);
-	const char *forward; /* the traces of an event that starts, and of one that ends something */
+	const char
+		*forward; /* the traces of an event that starts, and of one that ends something */
 	const char *reversed;
 } changes[] = {
 	{ remove_self, "a b c d e | a b d e | a b d e |", "e d c b a | e d b a | e d b a |" },
@@ -200,10 +201,10 @@ static void play(enum home home, unsigned event, void (*action)(struct stage *))
 	stage.event = event;
 	stage.act = action;
 	stage.owner = talloc_new(root);
-	stage.loop = puppet_new(root, .steps = STEPS, .run_start = set_the_stage,
-				.safe_point = bar);
-	stage.outer = puppet_new(root, .steps = 1, .advance = puppet_advance_inner,
-				 .arg = stage.loop);
+	stage.loop =
+		puppet_new(root, .steps = STEPS, .run_start = set_the_stage, .safe_point = bar);
+	stage.outer =
+		puppet_new(root, .steps = 1, .advance = puppet_advance_inner, .arg = stage.loop);
 	blocks[0] = talloc_total_blocks(stage.loop);
 	blocks[1] = talloc_total_blocks(stage.outer);
 	ck_assert_str_eq(tl_outcome_error_text(puppet_run(stage.outer, "outer")), "");
@@ -381,8 +382,8 @@ END_TEST
 
 static int add_to_step(struct tl_run *run, void *arg)
 {
-	ck_assert_ptr_nonnull(tl_hook_add(tl_step_scope(run), arg, TL_ON_ADVANCE_END, 0, note,
-					  &letters[0]));
+	ck_assert_ptr_nonnull(
+		tl_hook_add(tl_step_scope(run), arg, TL_ON_ADVANCE_END, 0, note, &letters[0]));
 	return 0;
 }
 
@@ -456,8 +457,8 @@ START_TEST(hooks_added_and_removed_in_many_steps_leave_nothing)
 	struct growth growth = { .steps = 0 };
 
 	memset(&stage, 0, sizeof(stage));
-	growth.loop = puppet_new(tl_test_root(), .steps = MANY,
-				 .advance = add_and_remove_in_a_step, .arg = &growth);
+	growth.loop = puppet_new(tl_test_root(), .steps = MANY, .advance = add_and_remove_in_a_step,
+				 .arg = &growth);
 	puppet_run(growth.loop, "run");
 	ck_assert_uint_eq(growth.steps, MANY);
 	talloc_free_children(tl_test_root());

@@ -111,12 +111,17 @@ static const struct {
 	{ { TL_FILTER_INIT, .once = "" }, -EINVAL, "filter once: \"\" is not a time" },
 	{ { TL_FILTER_INIT, .after = "1.5st" }, -EINVAL, "filter after: \"1.5st\" is not a time" },
 	{ { TL_FILTER_INIT, .before = "-1st" }, -EINVAL, "filter before: \"-1st\" is not a time" },
-	{ { TL_FILTER_INIT, .every = "99999999999999999999st" }, -EINVAL,
+	{ { TL_FILTER_INIT, .every = "99999999999999999999st" },
+	  -EINVAL,
 	  "filter every: \"99999999999999999999st\" is not a time" },
-	{ { TL_FILTER_INIT, .every = "10s" }, -EINVAL,
+	{ { TL_FILTER_INIT, .every = "10s" },
+	  -EINVAL,
 	  "filter every: \"10s\": wall clock is not a counter" },
-	{ { TL_FILTER_INIT, .before = "1h" }, -EINVAL,
+	{ { TL_FILTER_INIT, .before = "1h" },
+	  -EINVAL,
 	  "filter before: \"1h\": wall clock is not a counter" },
+	{ { TL_FILTER_INIT, .every = "0st" }, -EINVAL, "filter every: \"0st\" is never" },
+	{ { TL_FILTER_INIT, .after = "0ba" }, -EINVAL, "filter after: \"0ba\" is never" },
 	{ { .size = 3 }, -EINVAL, "filter: size 3 is not known" },
 };
 
@@ -156,17 +161,16 @@ static const struct {
 	const char *trace;
 } nested[] = {
 	/* steps are those of the run where it happened */
-	{ { TL_FILTER_INIT, .every = "2st" }, TL_ON_ADVANCE_END,
-	  "inner2 inner2 outer2 inner2" },
+	{ { TL_FILTER_INIT, .every = "2st" }, TL_ON_ADVANCE_END, "inner2 inner2 outer2 inner2" },
 	{ { TL_FILTER_INIT, .every = "2st" }, TL_ON_ADVANCE_END | TL_HOOK_SELF, "outer2" },
 	/* all else is counted by the run of the hook's own loop, with what is inside of it */
-	{ { TL_FILTER_INIT, .after = "28sa" }, TL_ON_ADVANCE_END,
-	  "inner1 inner2 inner3 outer3" },
+	{ { TL_FILTER_INIT, .after = "28sa" }, TL_ON_ADVANCE_END, "inner1 inner2 inner3 outer3" },
 	{ { TL_FILTER_INIT, .before = "9sa" }, TL_ON_ADVANCE_END, "inner1 inner2" },
 	/* 20 of 36 are passed in the fifth of nine steps, and in the second around it */
 	{ { TL_FILTER_INIT, .once = "20sa" }, TL_ON_ADVANCE_END, "inner2 outer2" },
 	{ { TL_FILTER_INIT, .every = "20sa" }, TL_ON_ADVANCE_END | TL_HOOK_SELF, "outer2" },
-	{ { TL_FILTER_INIT, .every = "12sa" }, TL_ON_ADVANCE_END | TL_HOOK_SELF,
+	{ { TL_FILTER_INIT, .every = "12sa" },
+	  TL_ON_ADVANCE_END | TL_HOOK_SELF,
 	  "outer1 outer2 outer3" },
 };
 

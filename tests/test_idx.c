@@ -160,6 +160,7 @@ START_TEST(no_samples_are_an_empty_dataset)
 END_TEST
 
 /* The message is the stage, a path, and what is given here. Nothing stays open or allocated. */
+TL_PRINTF(6, 7)
 static void check_refused(const char *image_path, const char *label_path,
 			  const struct tl_codec *codec, const char *culprit, int code,
 			  const char *format, ...)

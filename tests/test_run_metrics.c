@@ -64,8 +64,8 @@ static int log_weightless(struct tl_run *run, void *arg)
 
 START_TEST(without_weight_there_is_no_mean)
 {
-	struct tl_outcome *outcome =
-		puppet_run(puppet_new(tl_test_root(), .steps = 1, .advance = log_weightless), "run");
+	struct tl_outcome *outcome = puppet_run(
+		puppet_new(tl_test_root(), .steps = 1, .advance = log_weightless), "run");
 
 	ck_assert_double_nan(tl_outcome_metric_at(outcome, 0).mean);
 	ck_assert_double_eq(tl_outcome_metric_at(outcome, 0).last, 3);
@@ -113,8 +113,8 @@ static int run_logging(struct tl_run *run, void *arg)
 
 static int log_growing(struct tl_run *run, void *arg)
 {
-	const double value = 10 * (double)tl_run_step(tl_run_outer(run, NULL)) +
-			     (double)tl_run_step(run);
+	const double value =
+		10 * (double)tl_run_step(tl_run_outer(run, NULL)) + (double)tl_run_step(run);
 	double mean = 0;
 
 	(void)arg;

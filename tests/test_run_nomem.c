@@ -317,8 +317,8 @@ END_TEST
 static struct tl_snapshot *make_snapshot(TALLOC_CTX *mem_ctx)
 {
 	struct tl_loop *loop = make_loops(mem_ctx);
-	const struct tl_run_options options = { TL_RUN_OPTIONS_INIT, .key = "outer",
-						.max_steps = 2, .want_snapshot = true };
+	const struct tl_run_options options = { TL_RUN_OPTIONS_INIT, .key = "outer", .max_steps = 2,
+						.want_snapshot = true };
 	struct tl_outcome *outcome = NULL;
 
 	ck_assert_int_eq(tl_loop_run(mem_ctx, loop, &options, &outcome), 0);
@@ -327,8 +327,8 @@ static struct tl_snapshot *make_snapshot(TALLOC_CTX *mem_ctx)
 
 static void run_on(TALLOC_CTX *root, void *arg)
 {
-	struct tl_run_options options = { TL_RUN_OPTIONS_INIT, .key = "outer",
-					  .from_snapshot = arg, .want_snapshot = true };
+	struct tl_run_options options = { TL_RUN_OPTIONS_INIT, .key = "outer", .from_snapshot = arg,
+					  .want_snapshot = true };
 	struct tl_loop *loop = make_loops(root);
 	struct tl_outcome *outcome = NULL;
 	int ret = 0;

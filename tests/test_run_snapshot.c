@@ -77,12 +77,9 @@ static int keeper_load(struct tl_loop *loop, struct tl_run *run, const struct tl
 }
 
 static const struct tl_loop_ops keeper_ops = {
-	TL_LOOP_OPS_INIT,
-	.done = keeper_done,
-	.advance = keeper_advance,
-	.on_run_end = keeper_run_end,
-	.save = keeper_save,
-	.load = keeper_load,
+	TL_LOOP_OPS_INIT,          .done = keeper_done,
+	.advance = keeper_advance, .on_run_end = keeper_run_end,
+	.save = keeper_save,       .load = keeper_load,
 };
 
 static const struct tl_class keeper_class =
@@ -90,8 +87,8 @@ static const struct tl_class keeper_class =
 
 /* A child of it that adds state, and forgets to save it. */
 static const struct tl_loop_ops forgetful_ops = { TL_LOOP_OPS_INIT };
-static const struct tl_class forgetful_class =
-	TL_CLASS("forgetful", &puppet_class, &forgetful_ops, struct tl_nothing, struct keeper_state);
+static const struct tl_class forgetful_class = TL_CLASS("forgetful", &puppet_class, &forgetful_ops,
+							struct tl_nothing, struct keeper_state);
 
 static struct tl_loop *keeper_new(uint64_t steps)
 {
@@ -209,10 +206,9 @@ END_TEST
 /* A run around keepers of three samples each, that a limit of "2sa" cuts short in its first step. */
 static struct tl_loop *around_new(const struct tl_class *cls, struct tl_loop *inner)
 {
-	return puppet_of(tl_test_root(), cls,
-			 &(struct puppet){ .steps = 3,
-					   .advance = puppet_advance_inner,
-					   .arg = inner });
+	return puppet_of(
+		tl_test_root(), cls,
+		&(struct puppet){ .steps = 3, .advance = puppet_advance_inner, .arg = inner });
 }
 
 /* The run that can't be saved is the one around; the error says so. */
@@ -232,8 +228,8 @@ END_TEST
 START_TEST(state_of_a_run_inside_that_can_not_be_saved_is_not_supported)
 {
 	struct tl_loop *inner = around_new(&forgetful_class, keeper_new(3));
-	struct tl_outcome *outcome = RUN_WITH(around_new(&puppet_class, inner), .max = "2sa",
-					      .want_snapshot = true);
+	struct tl_outcome *outcome =
+		RUN_WITH(around_new(&puppet_class, inner), .max = "2sa", .want_snapshot = true);
 
 	ck_assert_int_eq(tl_outcome_status(outcome), -ENOTSUP);
 	ck_assert_str_eq(tl_error_path(tl_outcome_error(outcome)), "puppet 1 > inner 1");
@@ -248,8 +244,8 @@ static int take_snapshot(struct tl_run *run, void *arg)
 
 static int take_snapshot_of_an_inner_run(struct tl_run *run, void *arg)
 {
-	struct tl_loop *inner = puppet_new(tl_run_scope(run), .steps = 1,
-					   .safe_point = take_snapshot, .arg = arg);
+	struct tl_loop *inner =
+		puppet_new(tl_run_scope(run), .steps = 1, .safe_point = take_snapshot, .arg = arg);
 
 	return puppet_run_inner(run, inner, "inner");
 }
@@ -296,8 +292,9 @@ START_TEST(a_snapshot_is_taken_where_a_run_can_go_on)
 		ck_assert_str_eq(tl_error_message(tl_outcome_error(outcome)),
 				 "no snapshot inside of a step");
 	else if (places[_i].status < 0)
-		ck_assert_str_eq(tl_error_message(tl_outcome_error(outcome)),
-				 "no snapshot: run inner is no part of a step of the one around it");
+		ck_assert_str_eq(
+			tl_error_message(tl_outcome_error(outcome)),
+			"no snapshot: run inner is no part of a step of the one around it");
 	talloc_free_children(tl_test_root());
 }
 END_TEST
@@ -498,9 +495,8 @@ START_TEST(a_part_that_nobody_takes_is_refused)
 	puppet->advance = not_takers[_i];
 	outcome = RUN_WITH(loop, .from_snapshot = snapshot);
 	ck_assert_int_eq(tl_outcome_status(outcome), -TL_EMISMATCH);
-	ck_assert_str_eq(
-		tl_error_message(tl_outcome_error(outcome)),
-		"the snapshot has a part of a run inside this step, which did not start");
+	ck_assert_str_eq(tl_error_message(tl_outcome_error(outcome)),
+			 "the snapshot has a part of a run inside this step, which did not start");
 	ck_assert_str_eq(tl_error_path(tl_outcome_error(outcome)), "puppet 1");
 	talloc_free_children(tl_test_root());
 }

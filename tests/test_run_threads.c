@@ -83,12 +83,8 @@ static int sum_load(struct tl_loop *loop, struct tl_run *run, const struct tl_sn
 }
 
 static const struct tl_loop_ops sum_ops = {
-	TL_LOOP_OPS_INIT,
-	.serves = TL_REQUEST_SAVE,
-	.done = sum_done,
-	.advance = sum_advance,
-	.on_run_end = sum_run_end,
-	.save = sum_save,
+	TL_LOOP_OPS_INIT,       .serves = TL_REQUEST_SAVE, .done = sum_done,
+	.advance = sum_advance, .on_run_end = sum_run_end, .save = sum_save,
 	.load = sum_load,
 };
 
@@ -278,8 +274,8 @@ START_TEST(a_removed_hook_is_swept_between_runs_of_several_threads)
 	size_t blocks = talloc_total_blocks(loop);
 
 	for (int i = 0; i < ROUNDS; i++) {
-		struct tl_hook *hook = tl_hook_add(loop, loop, TL_ON_ADVANCE_END, i - ROUNDS / 2,
-						   pass, NULL);
+		struct tl_hook *hook =
+			tl_hook_add(loop, loop, TL_ON_ADVANCE_END, i - ROUNDS / 2, pass, NULL);
 
 		run_in_threads(loop, NULL);
 		talloc_free(hook);
@@ -298,8 +294,7 @@ static void *stop_all(void *arg)
 static void *work_until_stopped(void *arg)
 {
 	struct job *job = arg;
-	const struct tl_run_options options = { TL_RUN_OPTIONS_INIT,
-						.stop = job->stop };
+	const struct tl_run_options options = { TL_RUN_OPTIONS_INIT, .stop = job->stop };
 
 	job->status = tl_loop_run(NULL, job->loop, &options, NULL);
 	return NULL;
@@ -317,8 +312,8 @@ START_TEST(one_token_stops_runs_in_several_threads)
 
 	for (int i = 0; i < THREADS; i++) {
 		jobs[i] = (struct job){ .loop = loop, .stop = stop };
-		ck_assert_int_eq(pthread_create(&jobs[i].thread, NULL, work_until_stopped, &jobs[i]),
-				 0);
+		ck_assert_int_eq(
+			pthread_create(&jobs[i].thread, NULL, work_until_stopped, &jobs[i]), 0);
 	}
 	ck_assert_int_eq(pthread_create(&stopper, NULL, stop_all, stop), 0);
 	ck_assert_int_eq(pthread_join(stopper, NULL), 0);

@@ -12,8 +12,7 @@ struct trace {
 };
 
 /* Adds a word, with a space before it unless it is the first. Allocates nothing. */
-void trace_add(struct trace *trace, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void trace_add(struct trace *trace, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void trace_clear(struct trace *trace);
 

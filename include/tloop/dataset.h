@@ -118,6 +118,7 @@ TL_EXPORT struct tl_dataset *tl_dataset_idx(TALLOC_CTX *mem_ctx, const char *ima
  * @param mem_ctx  Owns what is made.
  * @param in       The library frees it afterwards, unless it is returned. May be changed.
  * @param[out] out The item made, on @p mem_ctx, or @p in. Buffers of @p in may be kept by views.
+ *                 Not looked at on failure: what is left on @p mem_ctx then dies with it.
  * @param data     As given to tl_dataset_map().
  * @return 0; a negative code, which becomes an error in this item's place. All else, and NULL for
  *         an item, breaks the contract: a fatal error, -EINVAL.

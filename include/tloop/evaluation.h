@@ -44,6 +44,14 @@ TL_EXPORT struct tl_evaluation_options tl_evaluation_options_init(void);
 TL_EXPORT struct tl_loop *tl_evaluation_new(TALLOC_CTX *mem_ctx,
 					    const struct tl_evaluation_options *options);
 
+/**
+ * Fails a run if the loop could not evaluate: the model lacks a function, or a source can't be
+ * opened. For who runs it later, and wants to know before.
+ *
+ * @return 0 or a negative code.
+ */
+TL_EXPORT int tl_evaluation_check(const struct tl_loop *loop, struct tl_run *run);
+
 /** Evaluations under names, each with a time at which it is due. */
 struct tl_evaluations;
 
@@ -65,7 +73,12 @@ TL_EXPORT int tl_evaluations_add(struct tl_evaluations *list, const char *name,
 /** How many there are. */
 TL_EXPORT size_t tl_evaluations_count(const struct tl_evaluations *list);
 
-/** Fails the run if there is a mistake in the list. @return 0; -EINVAL. */
+/**
+ * Fails the run if there is a mistake in the list, or in an evaluation loop in it: so that this is
+ * known before there is something to evaluate.
+ *
+ * @return 0; -EINVAL; -EEXIST; what tl_evaluation_check() returns.
+ */
 TL_EXPORT int tl_evaluations_check(const struct tl_evaluations *list, struct tl_run *run);
 
 /** Where a loop that runs evaluations is in its list: part of its state, and of what it saves. */

@@ -89,7 +89,7 @@ TL_EXPORT struct tl_hook *tl_run_hook_add(struct tl_run *run, unsigned event, in
  * loop (event->at), as tl_run_elapsed(); steps are those of the run where it happened, the one
  * under way included. Reached means: in the step that the event belongs to, so that every event at
  * its end tells it: with every "2ba", TL_ON_ADVANCE_END of the batch, and of the epoch whose last
- * batch it was. Wall clock is not a counter, and is refused.
+ * batch it was. Wall clock is not a counter, and is refused; so is zero.
  */
 struct tl_filter {
 	size_t size;        /**< sizeof(struct tl_filter), by TL_FILTER_INIT */

@@ -124,7 +124,8 @@ TL_EXPORT int tl_model_save(struct tl_model *model, struct tl_snapshot *group);
 /**
  * Loads the values of a model. Nothing of it is changed if one of them can't be loaded.
  *
- * @return 0; what tl_snapshot_get() returns, tl_snapshot_error() of the group says more.
+ * @return 0; -TL_EMISMATCH if there are more values than the model has; what tl_snapshot_get()
+ *         returns, tl_snapshot_error() of the group says more.
  */
 TL_EXPORT int tl_model_load(struct tl_model *model, const struct tl_snapshot *group);
 
