@@ -252,7 +252,7 @@ static int newton_advance(struct tl_loop *loop, struct tl_run *run)
 	ret = tl_run_inner(run, tl_step_scope(run), self->linear, &system, &options, &outcome);
 	if (ret < 0)
 		return ret;
-	if (tl_outcome_reason(outcome) != TL_STOP_CONVERGED && tl_run_stopping(run))
+	if (tl_run_is_cut(run))
 		return 0; /* it was cut short, and this step with it */
 	st->linear_steps = tl_outcome_progress(outcome).current.completed;
 	ret = search_line(self, run, tl_outcome_result(outcome));

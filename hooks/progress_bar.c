@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,7 +16,11 @@
 #include <tloop/options.h>
 #include <tloop/progress_bar.h>
 
-enum { BAR_WIDTH = 20, LINE_SIZE = 512 };
+enum {
+	BAR_WIDTH = 20,
+	BAR_NEEDS = 110, /* columns: on a narrower screen there is more to tell than that */
+	LINE_SIZE = 512,
+};
 
 struct progress_bar {
 	struct tl_progress_bar_options options;
@@ -165,13 +170,24 @@ static void add_pace(struct line *line, const struct tl_run *at,
 		add(line, "  %.0f samples/s", (double)samples / seconds);
 }
 
-/* Shows a line that the next one writes over. */
+static int terminal_width(FILE *out)
+{
+	struct winsize size;
+
+	return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* Shows a line that the next one writes over: no more of it than stands on one line of the screen. */
 static void draw(const struct progress_bar *bar, struct progress_bar_state *st,
 		 const struct line *line)
 {
-	fprintf(bar->options.out, "\r%-*s", st->width, line->text);
+	const int room = terminal_width(bar->options.out) - 1;
+	const int width = (int)line->used < room ? (int)line->used : room;
+
+	fprintf(bar->options.out, "\r%-*.*s", st->width < room ? st->width : room, width,
+		line->text);
 	fflush(bar->options.out);
-	st->width = (int)line->used;
+	st->width = width;
 }
 
 /* Shows a line that stays. */
@@ -249,7 +265,7 @@ static int bar_advance_end(const struct tl_event *event, void *config, void *sta
 		add(&line, "  ");
 	}
 	add_position(&line, event->run);
-	if (tl_run_expected(event->run) > 0)
+	if (tl_run_expected(event->run) > 0 && terminal_width(bar->options.out) >= BAR_NEEDS)
 		add_bar(&line, part_of(event->run));
 	add_metrics(&line, event->run, "");
 	if (!is_evaluation(event->run))

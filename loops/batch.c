@@ -84,6 +84,17 @@ static int batch_safe_point(struct tl_loop *loop, struct tl_run *run)
 				  &st->evaluations);
 }
 
+static int batch_run_end(struct tl_loop *loop, struct tl_run *run, int status)
+{
+	const struct batch_state *st = tl_run_state(run, &tl_batch_class);
+	const bool ended = tl_run_reason(run) == TL_STOP_END || tl_run_reason(run) == TL_STOP_DONE;
+
+	(void)loop;
+	if (status == 0 && ended && tl_iter_position(st->iter) == 0)
+		return tl_fail(run, -ENODATA, "there is no batch in the data to train on");
+	return 0;
+}
+
 static const struct tl_field batch_fields[] = {
 	TL_FIELD(struct batch_state, evaluations, TL_U64),
 	TL_FIELD_END,
@@ -109,12 +120,13 @@ static const struct tl_loop_ops batch_ops = {
 	.on_advance_start = batch_advance_start,
 	.advance = batch_advance,
 	.on_safe_point = batch_safe_point,
+	.on_run_end = batch_run_end,
 	.save = batch_save,
 	.load = batch_load,
 };
 
-const struct tl_class tl_batch_class = TL_CLASS("batch", &tl_loop_class, &batch_ops, struct batch,
-						struct batch_state);
+const struct tl_class tl_batch_class =
+	TL_CLASS("batch", &tl_loop_class, &batch_ops, struct batch, struct batch_state);
 
 struct tl_batch_options tl_batch_options_init(void)
 {

@@ -69,18 +69,21 @@ static bool wants(const struct tl_hook_node *node, const struct tl_event *event,
 static void walk(const struct tl_hooks *hooks, const struct tl_event *event, uint64_t serial)
 {
 	const bool reversed = events[event->kind].reversed;
-	const struct tl_hook_node *node = reversed ? hooks->last[event->kind] :
-						     hooks->first[event->kind];
-	const char *name = events[event->kind].name != NULL ? events[event->kind].name :
-							      "user event";
+	const struct tl_hook_node *node = reversed ? hooks->last[event->kind]
+						   : hooks->first[event->kind];
+	const char *name = events[event->kind].name != NULL ? events[event->kind].name
+							    : "user event";
 
 	while (node != NULL) {
 		if (wants(node, event, serial)) {
 			unsigned failures = event->run->failures;
-			int ret = event->at == event->run ? call(node, event) :
-							    call_around(node, event);
+			int ret = event->at == event->run ? call(node, event)
+							  : call_around(node, event);
 
-			tl_run_settle(event->run, event->run->failures != failures, ret, name);
+			tl_run_settle(event->run, event->run->failures != failures, ret,
+				      node->slot != NULL && node->slot->ops.name != NULL
+					      ? node->slot->ops.name
+					      : name);
 		}
 		node = reversed ? node->previous : node->next;
 	}

@@ -53,16 +53,10 @@ static int epoch_advance(struct tl_loop *loop, struct tl_run *run)
 {
 	const struct epoch *self = tl_loop_config(loop, &tl_epoch_class);
 	struct epoch_state *st = tl_run_state(run, &tl_epoch_class);
-	int ret = 0;
 
 	if (!tl_run_resumed(run) && tl_iter_rewind(st->train, tl_run_step(run) - 1) < 0)
 		return tl_run_adopt(run, tl_iter_error(st->train));
-	ret = tl_run_inner(run, NULL, self->options.batch, st->train, NULL, NULL);
-	if (ret < 0)
-		return ret;
-	if (tl_iter_position(st->train) == 0 && !tl_run_is_cut(run))
-		return tl_fail(run, -ENODATA, "there is no batch in the data to train on");
-	return 0;
+	return tl_run_inner(run, NULL, self->options.batch, st->train, NULL, NULL);
 }
 
 static int epoch_advance_end(struct tl_loop *loop, struct tl_run *run)
@@ -132,8 +126,8 @@ static const struct tl_loop_ops epoch_ops = {
 	.load = epoch_load,
 };
 
-const struct tl_class tl_epoch_class = TL_CLASS("epoch", &tl_loop_class, &epoch_ops, struct epoch,
-						struct epoch_state);
+const struct tl_class tl_epoch_class =
+	TL_CLASS("epoch", &tl_loop_class, &epoch_ops, struct epoch, struct epoch_state);
 
 struct tl_epoch_options tl_epoch_options_init(void)
 {

@@ -33,8 +33,7 @@ static int check(const struct evaluation *self, struct tl_run *run)
 	if (self->source_count == 0)
 		return tl_fail(run, -EINVAL, "it has no source");
 	if (model->ops == NULL || model->ops->size < sizeof(*model->ops))
-		return tl_fail(run, -EINVAL,
-			       "the model has no table of functions of a known size");
+		return tl_fail(run, -EINVAL, "the model has no table of functions of a known size");
 	if (model->ops->eval_step == NULL)
 		return tl_fail(run, -EINVAL, "model %s has no eval_step", model->ops->name);
 	return 0;
@@ -151,8 +150,8 @@ static int evaluation_load(struct tl_loop *loop, struct tl_run *run,
 	if (ret < 0 || st->iter == NULL)
 		return ret;
 	if (iter == NULL)
-		return tl_fail(run, -TL_EMISMATCH, "the snapshot has no position in source %" PRIu64,
-			       source);
+		return tl_fail(run, -TL_EMISMATCH,
+			       "the snapshot has no position in source %" PRIu64, source);
 	if (tl_iter_load(st->iter, iter) < 0)
 		return tl_run_adopt(run, tl_iter_error(st->iter));
 	return 0;
@@ -187,13 +186,13 @@ struct tl_loop *tl_evaluation_new(TALLOC_CTX *mem_ctx, const struct tl_evaluatio
 	self = tl_loop_config(loop, &tl_evaluation_class);
 	self->defect = tl_options_read(&options, sizeof(options), given);
 	self->model = options.model;
-	self->source_count = options.source_count;
-	self->sources = talloc_array(loop, struct tl_dataset *, options.source_count);
+	self->source_count = options.sources != NULL ? options.source_count : 0;
+	self->sources = talloc_array(loop, struct tl_dataset *, self->source_count);
 	if (self->sources == NULL) {
 		talloc_free(loop);
 		return NULL;
 	}
-	for (size_t i = 0; i < options.source_count; i++)
+	for (size_t i = 0; i < self->source_count; i++)
 		self->sources[i] = options.sources[i];
 	return loop;
 }

@@ -9,8 +9,8 @@
 #include <tloop/time.h>
 
 struct entry {
+	char *prefix; /* owns the texts */
 	const char *name;
-	const char *prefix;
 	struct tl_loop *loop;
 	const char *every_text;
 	struct tl_time every;
@@ -36,11 +36,15 @@ int tl_evaluations_add(struct tl_evaluations *list, const char *name, struct tl_
 	if (grown == NULL)
 		return -ENOMEM;
 	list->entries = grown;
-	entry.name = talloc_strdup(list, name);
 	entry.prefix = talloc_asprintf(list, "%s/", name);
-	entry.every_text = talloc_strdup(list, every != NULL ? every : "");
-	if (entry.name == NULL || entry.prefix == NULL || entry.every_text == NULL)
+	if (entry.prefix == NULL)
 		return -ENOMEM;
+	entry.name = talloc_strdup(entry.prefix, name);
+	entry.every_text = talloc_strdup(entry.prefix, every != NULL ? every : "");
+	if (entry.name == NULL || entry.every_text == NULL) {
+		talloc_free(entry.prefix);
+		return -ENOMEM;
+	}
 	/* steps of what: there are several loops that run evaluations */
 	entry.defect = tl_time_parse(entry.every_text, &entry.every) < 0 ||
 		       entry.every.unit == TL_STEPS;
@@ -53,9 +57,18 @@ size_t tl_evaluations_count(const struct tl_evaluations *list)
 	return list->count;
 }
 
-/* The name is the key of its runs and of what they log, so two can't share one. */
+/*
+ * The name is the key of its runs and of what they log: two can't share one, nor can it be that of a
+ * loop which is run beside it.
+ */
 static bool name_is_taken(const struct tl_evaluations *list, size_t index)
 {
+	static const char *const parts[] = { "epoch", "batch", "optimizer" };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (strcmp(parts[i], list->entries[index].name) == 0)
+			return true;
+	}
 	for (size_t i = 0; i < index; i++) {
 		if (strcmp(list->entries[i].name, list->entries[index].name) == 0)
 			return true;
@@ -71,7 +84,7 @@ int tl_evaluations_check(const struct tl_evaluations *list, struct tl_run *run)
 				       "evaluation %s: every \"%s\" is not a time to go by",
 				       list->entries[i].name, list->entries[i].every_text);
 		if (name_is_taken(list, i))
-			return tl_fail(run, -EEXIST, "evaluation %s: there are two of that name",
+			return tl_fail(run, -EEXIST, "evaluation %s: the name is taken",
 				       list->entries[i].name);
 		if (tl_loop_is(list->entries[i].loop, &tl_evaluation_class) &&
 		    tl_evaluation_check(list->entries[i].loop, run) < 0)

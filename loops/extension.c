@@ -176,7 +176,8 @@ static void close_from(struct tl_run *run, const struct tl_extension_slot *slot)
 		return;
 	failures = run->failures;
 	ret = slot->ops.close(run, slot->config, state);
-	tl_run_settle(run, run->failures != failures, ret, "close");
+	tl_run_settle(run, run->failures != failures, ret,
+		      slot->ops.name != NULL ? slot->ops.name : "an extension's close");
 }
 
 void tl_extensions_close(struct tl_run *run)

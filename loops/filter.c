@@ -23,8 +23,13 @@ struct tl_filter tl_filter_init(void)
 static uint64_t recent(const struct tl_event *event, enum tl_unit unit)
 {
 	const struct tl_run *run = event->run;
-	const uint64_t age = run->step_number - run->recent_step[unit];
+	uint64_t age = 0;
 
+	/* what is run at a safe point belongs to the step before it */
+	while (run != event->at && tl_run_is_in_step(run) &&
+	       run->outer->phase == TL_PHASE_SAFE_POINT)
+		run = run->outer;
+	age = run->step_number - run->recent_step[unit];
 	if (run->phase == TL_PHASE_END)
 		return run->elapsed[unit];
 	if (age == 0 || (age == 1 && event->kind == TL_ON_ADVANCE_START))
@@ -94,8 +99,8 @@ static int parse_count(TALLOC_CTX *mem_ctx, const char *name, const char *text,
 	int ret = tl_time_parse(text, time);
 
 	if (ret < 0)
-		return tl_error_set(mem_ctx, error, -EINVAL, "filter %s: \"%s\" is not a time", name,
-				    text);
+		return tl_error_set(mem_ctx, error, -EINVAL, "filter %s: \"%s\" is not a time",
+				    name, text);
 	if (time->unit == TL_NANOSECONDS)
 		return tl_error_set(mem_ctx, error, -EINVAL,
 				    "filter %s: \"%s\": wall clock is not a counter", name, text);
@@ -129,7 +134,7 @@ int tl_hook_filter(struct tl_hook *hook, const struct tl_filter *filter, struct 
 	if (hook->node->filter == NULL)
 		hook->node->filter = talloc(hook->node, struct tl_hook_filter);
 	if (hook->node->filter == NULL)
-		return -ENOMEM;
+		return tl_error_set(hook, error, -ENOMEM, "filter: out of memory");
 	*hook->node->filter = parsed;
 	return 0;
 }

@@ -114,17 +114,13 @@ static int fit_run_end(struct tl_loop *loop, struct tl_run *run, int status)
 }
 
 static const struct tl_loop_ops fit_ops = {
-	TL_LOOP_OPS_INIT,
-	.flags = TL_LOOP_ONCE,
-	.on_run_start = fit_run_start,
-	.advance = fit_advance,
-	.on_run_end = fit_run_end,
-	.save = fit_save,
+	TL_LOOP_OPS_INIT,       .flags = TL_LOOP_ONCE,     .on_run_start = fit_run_start,
+	.advance = fit_advance, .on_run_end = fit_run_end, .save = fit_save,
 	.load = fit_load,
 };
 
-const struct tl_class tl_fit_class = TL_CLASS("fit", &tl_loop_class, &fit_ops, struct fit,
-					      struct fit_state);
+const struct tl_class tl_fit_class =
+	TL_CLASS("fit", &tl_loop_class, &fit_ops, struct fit, struct fit_state);
 
 struct tl_fit_options tl_fit_options_init(void)
 {
@@ -180,17 +176,20 @@ int tl_fit_add_evaluation(struct tl_loop *fit, const char *name, struct tl_datas
 			  const char *every)
 {
 	struct fit *self = tl_loop_config(fit, &tl_fit_class);
-	struct tl_loop *evaluation =
-		tl_evaluation_new(fit, &(struct tl_evaluation_options){
-					       TL_EVALUATION_OPTIONS_INIT,
-					       .model = self->model,
-					       .sources = &data,
-					       .source_count = 1,
-				       });
+	struct tl_loop *evaluation = tl_evaluation_new(fit, &(struct tl_evaluation_options){
+								    TL_EVALUATION_OPTIONS_INIT,
+								    .model = self->model,
+								    .sources = &data,
+								    .source_count = 1,
+							    });
+	int ret = 0;
 
 	if (evaluation == NULL)
 		return -ENOMEM;
-	return tl_evaluations_add(self->evaluations, name, evaluation, every);
+	ret = tl_evaluations_add(self->evaluations, name, evaluation, every);
+	if (ret < 0)
+		talloc_free(evaluation);
+	return ret;
 }
 
 struct tl_loop *tl_fit_loop(struct tl_loop *fit, const struct tl_class *cls)

@@ -41,8 +41,7 @@ static void unlink_node(struct tl_hooks *hooks, struct tl_hook_node *node)
 		hooks->last[node->kind] = node->previous;
 }
 
-struct tl_hook_node *tl_hooks_insert(struct tl_hooks *hooks, enum tl_event_kind kind,
-				     int priority)
+struct tl_hook_node *tl_hooks_insert(struct tl_hooks *hooks, enum tl_event_kind kind, int priority)
 {
 	struct tl_hook_node *node = talloc_zero(hooks->mem_ctx, struct tl_hook_node);
 	struct tl_hook_node *next = NULL;
@@ -115,6 +114,8 @@ static struct tl_hook *hook_new(TALLOC_CTX *mem_ctx, struct tl_hooks *hooks, uns
 
 	if (hook == NULL)
 		return NULL;
+	if ((event & ~TL_HOOK_SELF) >= TL_EVENTS)
+		_talloc_get_type_abort(hook, "a hook on an event that there is", __location__);
 	hook->node = tl_hooks_insert(hooks, event & (TL_EVENTS - 1u), priority);
 	if (hook->node == NULL) {
 		talloc_free(hook);
@@ -128,8 +129,8 @@ static struct tl_hook *hook_new(TALLOC_CTX *mem_ctx, struct tl_hooks *hooks, uns
 	return hook;
 }
 
-struct tl_hook *tl_hook_add(TALLOC_CTX *mem_ctx, struct tl_loop *loop, unsigned event,
-			    int priority, tl_hook_fn fn, void *data)
+struct tl_hook *tl_hook_add(TALLOC_CTX *mem_ctx, struct tl_loop *loop, unsigned event, int priority,
+			    tl_hook_fn fn, void *data)
 {
 	return hook_new(mem_ctx, &loop->hooks, event, priority, fn, data);
 }

@@ -40,11 +40,11 @@ struct tl_hook_node {
 };
 
 struct tl_hooks {
-	TALLOC_CTX *mem_ctx;   /* owns the nodes: the loop or the run */
-	struct tl_loop *loop;  /* NULL: the hooks of a run */
-	uint32_t kinds;        /* bit set: there may be hooks on that event */
-	bool dirty;            /* there is something to sweep */
-	uint64_t serial;       /* of the last addition */
+	TALLOC_CTX *mem_ctx;  /* owns the nodes: the loop or the run */
+	struct tl_loop *loop; /* NULL: the hooks of a run */
+	uint32_t kinds;       /* bit set: there may be hooks on that event */
+	bool dirty;           /* there is something to sweep */
+	uint64_t serial;      /* of the last addition */
 	struct tl_hook_node *first[TL_EVENTS];
 	struct tl_hook_node *last[TL_EVENTS];
 };
@@ -54,8 +54,7 @@ struct tl_hook {
 };
 
 /* Adds a node in its place. */
-struct tl_hook_node *tl_hooks_insert(struct tl_hooks *hooks, enum tl_event_kind kind,
-				     int priority);
+struct tl_hook_node *tl_hooks_insert(struct tl_hooks *hooks, enum tl_event_kind kind, int priority);
 
 void tl_hooks_remove(struct tl_hook_node *node);
 
@@ -182,7 +181,7 @@ struct tl_run {
 	uint64_t elapsed[TL_UNITS];
 	uint64_t recent[TL_UNITS];      /* what of it was counted in one step: */
 	uint64_t recent_step[TL_UNITS]; /* the last in which any was */
-	uint64_t clock;            /* when it started, less what a snapshot brought; ns */
+	uint64_t clock;                 /* when it started, less what a snapshot brought; ns */
 
 	/* stopping */
 	uint64_t max_steps;
@@ -208,15 +207,15 @@ struct tl_run {
 	size_t metric_count;
 	struct tl_metric_sum *metrics;      /* by index of the name */
 	struct tl_metric_sum *more_metrics; /* where it had to grow; NULL: behind the run */
-	struct tl_hooks *hooks;        /* NULL: none of its own */
+	struct tl_hooks *hooks;             /* NULL: none of its own */
 	unsigned requests;
 	void *result;
 
 	/* snapshots */
 	const struct tl_snapshot *from;       /* its part; NULL: it starts afresh */
 	const struct tl_snapshot *from_inner; /* that of the run inside, until it is taken */
-	bool resumed;               /* the first step was cut short there, and goes on */
-	bool resumed_at_safe_point; /* what was due at a safe point was cut short there */
+	bool resumed;                         /* the first step was cut short there, and goes on */
+	bool resumed_at_safe_point;           /* what was due at a safe point was cut short there */
 	bool want_snapshot;
 	struct tl_snapshot *snapshot;
 };
@@ -268,7 +267,7 @@ bool tl_run_honours_stop(struct tl_run *run);
  */
 void tl_run_settle(struct tl_run *run, bool reported, int ret, const char *where);
 
-/* Hands the failure of a run to the one around it. */
+/* Hands the failure of a run to the one around it; one that ends well takes the place of one before. */
 void tl_run_hand_out(struct tl_run *run);
 
 /* Hands what a hook of a run around was handed there to the run where the hook was called. */

@@ -205,7 +205,8 @@ static const struct tl_level *level_of(const struct tl_loop *loop, const struct 
 	const struct tl_level *level = find_level(loop, cls);
 
 	if (level == NULL)
-		_talloc_get_type_abort(loop, cls->name, __location__);
+		_talloc_get_type_abort(loop, "a loop of the class that was asked for",
+				       __location__);
 	return level;
 }
 
@@ -243,9 +244,8 @@ void tl_loop_enter(struct tl_loop *loop)
 			sched_yield();
 			runs = atomic_load_explicit(&loop->runs, memory_order_relaxed);
 		}
-	} while (!atomic_compare_exchange_weak_explicit(&loop->runs, &runs, runs + 1,
-							memory_order_acquire,
-							memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&loop->runs, &runs, runs + 1, memory_order_acquire, memory_order_relaxed));
 }
 
 void tl_loop_leave(struct tl_loop *loop)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "config.h"
 
+#include <string.h>
+
 #include "loops/internal.h"
 
 /*
@@ -63,9 +65,11 @@ static void check(struct tl_run *run)
 		tl_fail(run, -EINVAL, "class %s: %s", loop->cls->name, loop->defect);
 	else if (loop->extensions.defect < 0)
 		tl_fail(run, loop->extensions.defect, "extension %s: %s", loop->extensions.broken,
-			loop->extensions.defect == -EEXIST ?
-				"there are two with that key" :
-				"the size of its table is not known: rebuild it");
+			loop->extensions.defect == -EEXIST
+				? "there are two with that key"
+				: "the size of its table is not known: rebuild it");
+	else if (run->path->key[0] == '\0' || strlen(run->path->key) > TL_SNAPSHOT_KEY)
+		tl_fail(run, -EINVAL, "a key has 1 to %d bytes", TL_SNAPSHOT_KEY);
 	else if (run->depth >= TL_RUN_DEPTH)
 		tl_fail(run, -ELOOP, "%d runs inside one another: a loop runs itself for ever",
 			TL_RUN_DEPTH);
@@ -155,14 +159,15 @@ static void safe_point(struct tl_run *run)
 /* Returns whether there may be another step. */
 static bool step(struct tl_run *run)
 {
-	const bool ready = run->current.ready > run->current.completed; /* it was, in the snapshot */
+	const bool ready = run->current.ready >
+			   run->current.completed; /* it was, in the snapshot */
 	int ret = 0;
 
 	run->phase = TL_PHASE_STEP;
 	run->cut = false;
 	run->step_number = run->current.ready + (ready ? 0 : 1);
 	ret = call_slot(run, run->loop->ops.on_advance_start, "on_advance_start", true);
-	if (ret == 0) {
+	if (ret == 0 && !run->cut) {
 		if (!ready) {
 			run->resumed = false;
 			count(&run->current.ready, &run->path->total.ready);
@@ -297,12 +302,14 @@ static int run_whole(struct tl_run *run, const struct tl_run_options *options, i
 	if (outcome != NULL)
 		fill_outcome(run, outcome);
 	status = run->status;
-	if (status < 0 && outer != NULL)
+	if (outer != NULL)
 		tl_run_hand_out(run);
 	if (run->hooks != NULL)
 		tl_hooks_forget(run->hooks);
 	tl_loop_leave(run->loop);
 	run->root->runs--;
+	if (outer == NULL)
+		talloc_set_destructor(run, NULL);
 	talloc_free(run);
 	return status;
 }

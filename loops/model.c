@@ -177,8 +177,7 @@ static int check_ops(const struct tl_model *model, struct tl_run *run)
 	const char *missing = NULL;
 
 	if (ops == NULL || ops->size < sizeof(*ops))
-		return tl_fail(run, -EINVAL,
-			       "the model has no table of functions of a known size");
+		return tl_fail(run, -EINVAL, "the model has no table of functions of a known size");
 	if (ops->train_step == NULL)
 		missing = "train_step";
 	else if (ops->zero_grad == NULL)

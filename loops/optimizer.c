@@ -103,7 +103,8 @@ static int update(const struct optimizer *self, struct tl_run *run, double weigh
 	int ret = 0;
 
 	if (!(weight > 0) || !isfinite(weight))
-		return tl_fail(run, -EINVAL, "train_step of model %s gave the window a weight of %g",
+		return tl_fail(run, -EINVAL,
+			       "train_step of model %s gave the window a weight of %g",
 			       model->ops->name, weight);
 	ret = tl_run_emit(run, TL_ON_GRADIENTS, &scale);
 	if (ret == 0 && self->options.clip_norm > 0)
@@ -126,7 +127,7 @@ static int optimizer_run_end(struct tl_loop *loop, struct tl_run *run, int statu
 	if (!self->options.manual)
 		return update(self, run, st->weight);
 	tl_run_count(run, TL_BATCHES, 1);
-	return 0;
+	return tl_run_emit(run, TL_ON_UPDATED, NULL);
 }
 
 static const struct tl_loop_ops optimizer_ops = {

@@ -91,6 +91,13 @@ static struct layout layout_of(const struct tl_loop *loop, size_t metric_count)
 	return layout;
 }
 
+/* As a loop that runs: what is freed here is under way. */
+static int outermost_destructor(struct tl_run *run)
+{
+	_talloc_get_type_abort(run, "memory of a run that is over", __location__);
+	return -1;
+}
+
 struct tl_run *tl_run_new(TALLOC_CTX *mem_ctx, struct tl_run *outer, struct tl_loop *loop,
 			  const char *key, void *input)
 {
@@ -129,15 +136,28 @@ struct tl_run *tl_run_new(TALLOC_CTX *mem_ctx, struct tl_run *outer, struct tl_l
 		return NULL;
 	}
 	talloc_set_name_const(run, run->path->key);
+	if (outer == NULL)
+		talloc_set_destructor(run, outermost_destructor);
 	run->clock = clock_now();
 	return run;
+}
+
+static int check_limit(struct tl_run *run)
+{
+	const bool counts_steps = run->max_steps > 0 ||
+				  (run->max.count > 0 && run->max.unit == TL_STEPS);
+
+	if (counts_steps && (run->loop->ops.flags & TL_LOOP_ONCE) != 0)
+		return tl_fail(run, -EINVAL,
+			       "it is one step: a limit in steps would never be reached");
+	return 0;
 }
 
 int tl_run_limit(struct tl_run *run, const char *max)
 {
 	if (tl_time_parse(max, &run->max) < 0)
 		return tl_fail(run, -EINVAL, "max \"%s\" is not a time", max);
-	return 0;
+	return check_limit(run);
 }
 
 struct tl_time tl_run_max(const struct tl_run *run)
@@ -160,10 +180,18 @@ void tl_run_apply_options(struct tl_run *run, const struct tl_run_options *optio
 	if (options->max != NULL)
 		tl_run_limit(run, options->max);
 	run->max_steps = options->max_steps;
+	check_limit(run);
 	if (options->stop != NULL)
 		run->stop = options->stop;
-	if (options->metric_prefix != NULL)
+	if (options->metric_prefix != NULL && run->metric_prefix[0] == '\0')
 		run->metric_prefix = options->metric_prefix;
+	else if (options->metric_prefix != NULL)
+		run->metric_prefix =
+			talloc_asprintf(run, "%s%s", run->metric_prefix, options->metric_prefix);
+	if (run->metric_prefix == NULL) {
+		run->metric_prefix = "";
+		tl_nomem(run);
+	}
 	run->want_snapshot = options->want_snapshot;
 	run->from = options->from_snapshot;
 	if (options->from != NULL && run->from == NULL)

@@ -33,9 +33,8 @@ static uint64_t shown_step(const struct tl_run *run)
 {
 	if ((run->loop->ops.flags & TL_LOOP_ONCE) != 0)
 		return 0;
-	return run->phase == TL_PHASE_STEP || run->phase == TL_PHASE_SAFE_POINT ?
-		       run->step_number :
-		       0;
+	return run->phase == TL_PHASE_STEP || run->phase == TL_PHASE_SAFE_POINT ? run->step_number
+										: 0;
 }
 
 static void note(struct tl_run *run, const char *text)
@@ -94,8 +93,8 @@ int tl_fail_at(const char *file, int line, struct tl_run *run, int code, const c
 
 int tl_run_adopt(struct tl_run *run, const struct tl_error *error)
 {
-	int code = tl_fail_at(tl_error_file(error), tl_error_line(error), run,
-			      tl_error_code(error), "%s", tl_error_message(error));
+	int code = tl_fail_at(tl_error_file(error), tl_error_line(error), run, tl_error_code(error),
+			      "%s", tl_error_message(error));
 
 	for (size_t i = 0; i < tl_error_note_count(error); i++)
 		note(run, tl_error_note(error, i));
@@ -156,6 +155,8 @@ void tl_run_hand_over(struct tl_run *at, struct tl_run *run)
 
 void tl_run_recover(struct tl_run *run)
 {
+	if (run->phase != TL_PHASE_END)
+		return;
 	run->status = 0;
 	if (run->error != NULL)
 		error_drop(run, run->error);

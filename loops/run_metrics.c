@@ -6,10 +6,10 @@
 
 #include "loops/internal.h"
 
-/* Room for a name that the run did not know of when it started. */
+/* Room for a name that the run did not know of when it started, and for as many to come. */
 static int make_room(struct tl_run *run)
 {
-	size_t count = run->root->names.count;
+	size_t count = 2 * run->root->names.count;
 	struct tl_metric_sum *sums = talloc_zero_array(run, struct tl_metric_sum, count);
 
 	if (sums == NULL)
@@ -34,6 +34,8 @@ int tl_run_log(struct tl_run *run, const char *name, double value, double weight
 		if (index >= at->metric_count)
 			ret = make_room(at);
 	}
+	if (ret == -EINVAL)
+		return tl_fail(run, ret, "a metric has a name of 1 to 255 bytes");
 	if (ret < 0)
 		return tl_nomem(run);
 	for (struct tl_run *at = run; at != NULL; at = at->outer)

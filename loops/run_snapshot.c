@@ -53,8 +53,7 @@ static int save_totals(struct tl_snapshot *group, const struct tl_path *path)
 	return ret;
 }
 
-static int load_totals(const struct tl_snapshot *group, struct tl_root *root,
-		       struct tl_path *path)
+static int load_totals(const struct tl_snapshot *group, struct tl_root *root, struct tl_path *path)
 {
 	const struct tl_snapshot *inner = find(group, "inner");
 	const char *key = NULL;
@@ -99,14 +98,14 @@ static int load_metrics(const struct tl_snapshot *group, struct tl_run *run)
 
 		ret = tl_snapshot_get(group, key, TL_F64, 5, values);
 		if (ret == 0)
-			ret = tl_run_restore_metric(
-				run, key,
-				(struct tl_metric_sum){ .logged = true,
-							.weight = values[0],
-							.weighted = values[1],
-							.last = values[2],
-							.least = values[3],
-							.greatest = values[4] });
+			ret = tl_run_restore_metric(run, key,
+						    (struct tl_metric_sum){ .logged = true,
+									    .weight = values[0],
+									    .weighted = values[1],
+									    .last = values[2],
+									    .least = values[3],
+									    .greatest =
+										    values[4] });
 	}
 	return ret;
 }
@@ -234,8 +233,10 @@ int tl_run_snapshot(TALLOC_CTX *mem_ctx, struct tl_run *run, struct tl_snapshot 
 	const struct tl_run *aside = find_aside(run);
 	struct tl_run *outermost = run;
 
-	if (run->phase == TL_PHASE_STEP)
-		return tl_fail(run, -EINVAL, "no snapshot inside of a step");
+	if (run->phase == TL_PHASE_STEP || run->phase == TL_PHASE_START)
+		return tl_fail(run, -EINVAL, "no snapshot %s",
+			       run->phase == TL_PHASE_STEP ? "inside of a step"
+							   : "before the first step");
 	if (aside != NULL)
 		return tl_fail(run, -EINVAL,
 			       "no snapshot: run %s is no part of a step of the one around it",
@@ -267,12 +268,22 @@ bool tl_run_find_part(struct tl_run *run)
 {
 	struct tl_run *outer = run->outer;
 
-	if (run->from == NULL && outer != NULL && outer->from_inner != NULL) {
+	/* what a hook runs, or what is run before the steps, was not what was cut short */
+	if (run->from == NULL && tl_run_is_in_step(run) && outer->from_inner != NULL) {
 		run->from = find(outer->from_inner, run->path->key);
 		if (run->from != NULL)
 			outer->from_inner = NULL;
 	}
 	return run->from != NULL;
+}
+
+/* Whether a run can have had these counters, where it was saved. */
+static bool counters_can_be(const struct tl_counts *counts, bool in_step)
+{
+	if (counts->ready < counts->started || counts->started < counts->processed ||
+	    counts->processed < counts->completed || counts->ready == UINT64_MAX)
+		return false;
+	return counts->ready - counts->completed <= (in_step ? 1 : 0);
 }
 
 static int load_counters(struct tl_run *run)
@@ -288,8 +299,7 @@ static int load_counters(struct tl_run *run)
 	if (ret == 0)
 		ret = tl_snapshot_get(run->from, "recent", TL_U64, TL_UNITS, run->recent);
 	if (ret == 0)
-		ret = tl_snapshot_get(run->from, "recent_step", TL_U64, TL_UNITS,
-				      run->recent_step);
+		ret = tl_snapshot_get(run->from, "recent_step", TL_U64, TL_UNITS, run->recent_step);
 	if (ret == 0)
 		ret = tl_snapshot_get(run->from, "safe_point", TL_BOOL, 1, &safe_point);
 	if (ret == 0)
@@ -298,11 +308,13 @@ static int load_counters(struct tl_run *run)
 		ret = load_totals(totals, run->root, run->path);
 	if (ret < 0)
 		return ret;
+	run->from_inner = find(run->from, "inner");
+	if (!counters_can_be(&run->current, run->from_inner != NULL && !safe_point))
+		return tl_fail(run, -TL_ECORRUPT, "the snapshot counts steps that can't be");
 	run->clock -= elapsed[TL_NANOSECONDS];
 	memcpy(run->elapsed, elapsed, sizeof(elapsed));
 	run->step_number = run->current.ready;
-	run->requests = requests;
-	run->from_inner = find(run->from, "inner");
+	run->requests = requests & run->loop->ops.serves;
 	run->resumed = run->from_inner != NULL && !safe_point;
 	run->resumed_at_safe_point = safe_point;
 	return 0;
@@ -323,7 +335,7 @@ void tl_run_load_progress(struct tl_run *run)
 		ret = load_counters(run);
 	if (ret == 0 && metrics != NULL)
 		ret = load_metrics(metrics, run);
-	if (ret < 0)
+	if (ret < 0 && run->status == 0)
 		fail_for(run, run->from, ret, "loading");
 }
 

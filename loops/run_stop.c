@@ -7,7 +7,7 @@ void tl_run_stop(struct tl_run *run, int reason, const char *format, ...)
 {
 	va_list arguments;
 
-	if (run->reason != TL_STOP_NONE)
+	if (run->reason != TL_STOP_NONE || reason <= TL_STOP_NONE)
 		return;
 	run->reason = reason;
 	va_start(arguments, format);

@@ -40,8 +40,8 @@ struct tl_error {
 	char text[TL_ERROR_PATH + TL_ERROR_MESSAGE + 96];
 };
 
-void tl_error_fill(struct tl_error *error, const char *file, int line, int code,
-		   const char *format, va_list arguments) TL_PRINTF(5, 0);
+void tl_error_fill(struct tl_error *error, const char *file, int line, int code, const char *format,
+		   va_list arguments) TL_PRINTF(5, 0);
 
 /* Puts "name step > " before the path; step 0 is left out. */
 void tl_error_prefix(struct tl_error *error, const char *name, uint64_t step);
@@ -78,8 +78,8 @@ struct tl_metric_sum {
 };
 
 /* Finds prefix + name. */
-int tl_metric_names_find(const struct tl_metric_names *names, const char *prefix,
-			 const char *name, size_t *index);
+int tl_metric_names_find(const struct tl_metric_names *names, const char *prefix, const char *name,
+			 size_t *index);
 
 /* Finds it, or adds it with memory of mem_ctx. */
 int tl_metric_names_add(TALLOC_CTX *mem_ctx, struct tl_metric_names *names, const char *prefix,

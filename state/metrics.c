@@ -18,8 +18,8 @@ static bool is_name(const char *known, const char *prefix, const char *name)
 	return strncmp(known, prefix, length) == 0 && strcmp(known + length, name) == 0;
 }
 
-int tl_metric_names_find(const struct tl_metric_names *names, const char *prefix,
-			 const char *name, size_t *index)
+int tl_metric_names_find(const struct tl_metric_names *names, const char *prefix, const char *name,
+			 size_t *index)
 {
 	for (size_t i = 0; i < names->count; i++) {
 		if (is_name(names->name[i], prefix, name)) {
@@ -36,8 +36,12 @@ int tl_metric_names_add(TALLOC_CTX *mem_ctx, struct tl_metric_names *names, cons
 	const char **grown = NULL;
 	char *copy = NULL;
 
+	const size_t length = strlen(prefix) + strlen(name);
+
 	if (tl_metric_names_find(names, prefix, name, index) == 0)
 		return 0;
+	if (length == 0 || length > TL_SNAPSHOT_KEY)
+		return -EINVAL; /* it is a key in snapshots */
 	grown = talloc_realloc(mem_ctx, names->name, const char *, names->count + 1);
 	if (grown == NULL)
 		return -ENOMEM;

@@ -15,12 +15,9 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler must be able to writ
 const char *tl_stop_reason_name(int reason)
 {
 	static const char *const names[] = {
-		[TL_STOP_NONE] = "none",
-		[TL_STOP_DONE] = "done",
-		[TL_STOP_END] = "end of data",
-		[TL_STOP_LIMIT] = "limit",
-		[TL_STOP_CONVERGED] = "converged",
-		[TL_STOP_REQUESTED] = "requested",
+		[TL_STOP_NONE] = "none",           [TL_STOP_DONE] = "done",
+		[TL_STOP_END] = "end of data",     [TL_STOP_LIMIT] = "limit",
+		[TL_STOP_CONVERGED] = "converged", [TL_STOP_REQUESTED] = "requested",
 	};
 
 	if (reason >= TL_STOP_USER)

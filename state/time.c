@@ -41,8 +41,7 @@ static const struct unit_name *unit_by_name(const char *name)
 }
 
 /* Reads "12" or "1.25" as a whole number of 1/scale; leaves *text behind it. */
-static int parse_decimal(const char **text, const char *digits_end, uint64_t scale,
-			 uint64_t *count)
+static int parse_decimal(const char **text, const char *digits_end, uint64_t scale, uint64_t *count)
 {
 	const char *at = *text;
 	uint64_t whole = 0;

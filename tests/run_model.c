@@ -28,7 +28,7 @@ const struct place_name places[PLACES] = {
 	[HOOK_LOGGED] = { "logged", false },
 	[HOOK_SAVED] = { "saved", false },
 	[HOOK_RUN_END] = { "run end", true },
-	[CLOSE] = { "close", false },
+	[CLOSE] = { "closing", false },
 };
 
 const char *const keys[DEPTH] = { "a", "b", "c" };

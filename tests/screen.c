@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 struct screen *screen_new(bool terminal)
 {
 	struct screen *screen = talloc_zero(tl_test_root(), struct screen);
+	const struct winsize wide = { .ws_col = 200, .ws_row = 24 };
 	struct termios raw;
 	int slave = -1;
 
@@ -32,6 +34,7 @@ struct screen *screen_new(bool terminal)
 	ck_assert_int_eq(tcgetattr(slave, &raw), 0);
 	cfmakeraw(&raw); /* so that what is written is what is read */
 	ck_assert_int_eq(tcsetattr(slave, TCSANOW, &raw), 0);
+	ck_assert_int_eq(ioctl(slave, TIOCSWINSZ, &wide), 0);
 	screen->out = fdopen(slave, "w");
 	ck_assert_ptr_nonnull(screen->out);
 	return screen;
@@ -114,4 +117,11 @@ void screen_expect(struct screen *screen, const char *expected)
 	if (!screen->terminal)
 		ck_assert_ptr_null(strchr(screen->text, '\r'));
 	talloc_free(screen);
+}
+
+void screen_narrow(struct screen *screen, unsigned short columns)
+{
+	const struct winsize narrow = { .ws_col = columns, .ws_row = 24 };
+
+	ck_assert_int_eq(ioctl(fileno(screen->out), TIOCSWINSZ, &narrow), 0);
 }

@@ -31,4 +31,7 @@ void screen_read(struct screen *screen);
  */
 void screen_expect(struct screen *screen, const char *expected);
 
+/* Makes a terminal so many columns wide; it has 200. */
+void screen_narrow(struct screen *screen, unsigned short columns);
+
 #endif

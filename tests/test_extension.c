@@ -267,7 +267,7 @@ START_TEST(a_close_that_fails_fails_the_run_and_the_others_are_closed)
 	add(loop, "z");
 	outcome = puppet_run(loop, "run");
 	ck_assert_str_eq(trace.text, "z:run:1 y:run:0 q:run:0 x:run:1");
-	ck_assert_str_eq(tl_outcome_error_text(outcome), "run: close: Operation not permitted");
+	ck_assert_str_eq(tl_outcome_error_text(outcome), "run: failing: Operation not permitted");
 	ck_assert_str_eq(tl_error_note(tl_outcome_error(outcome), 0), "quiet");
 	ck_assert_ptr_null(tl_outcome_result(outcome));
 	talloc_free_children(tl_test_root());

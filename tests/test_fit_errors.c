@@ -178,7 +178,7 @@ START_TEST(two_evaluations_of_one_name)
 
 	ck_assert_int_eq(tl_fit_add_evaluation(fit, "val", setting.val, "2ep"), 0);
 	expect_failure(setting.ctx, fit, NULL, -EEXIST, "fit > epoch",
-		       "evaluation val: there are two of that name");
+		       "evaluation val: the name is taken");
 	talloc_free(setting.ctx);
 }
 END_TEST
@@ -285,7 +285,8 @@ START_TEST(data_without_a_batch)
 	setting.options.train =
 		_i == 0 ? tiny_batches(setting.ctx, 0, 0, 2)
 			: tl_dataset_batch(tiny_data(setting.ctx, 0, 3), 4, TL_DROP_LAST);
-	fails(&setting, -ENODATA, "fit > epoch 1", "there is no batch in the data to train on");
+	fails(&setting, -ENODATA, "fit > epoch 1 > batch",
+	      "there is no batch in the data to train on");
 }
 END_TEST
 

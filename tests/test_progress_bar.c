@@ -244,6 +244,30 @@ START_TEST(it_draws_each_step)
 }
 END_TEST
 
+/* What is drawn over must not go on in a second line of the screen. */
+START_TEST(it_draws_no_more_than_a_line)
+{
+	struct show *show = show_new(true, "2ep", "1ep");
+	char *line = NULL;
+	char *rest = show->screen->text;
+	size_t longest = 0;
+
+	screen_narrow(show->screen, 50);
+	ck_assert_int_eq(tl_loop_run(show, show->fit, NULL, NULL), 0);
+	screen_read(show->screen);
+	while ((line = strsep(&rest, "\r")) != NULL) {
+		const size_t length = strlen(line);
+
+		/* what stays ends in a newline, and may be longer */
+		if (length > 0 && line[length - 1] != '\n' && length > longest)
+			longest = length;
+	}
+	ck_assert_uint_eq(longest, 49);
+	talloc_free(show->screen);
+	talloc_free(show);
+}
+END_TEST
+
 START_TEST(it_is_plain_on_a_terminal_when_told)
 {
 	struct screen *screen = screen_new(true);
@@ -404,6 +428,7 @@ int main(void)
 		TL_TEST(it_shows_why_it_stopped, .end = 2),
 		TL_TEST(it_goes_on_where_the_run_does, .end = 2),
 		TL_TEST(it_draws_each_step),
+		TL_TEST(it_draws_no_more_than_a_line),
 		TL_TEST(it_is_plain_on_a_terminal_when_told),
 		TL_TEST(of_a_loop_that_does_not_train_it_shows_the_steps, .end = 4),
 		TL_TEST(of_an_evaluation_alone, .end = 4),

@@ -38,7 +38,7 @@ enum tl_error_code {
 #define TL_ERROR_CODE(name, number, text) name = number,
 	TL_ERROR_CODES(TL_ERROR_CODE)
 #undef TL_ERROR_CODE
-/** @endcond */
+	/** @endcond */
 };
 
 struct tl_error;

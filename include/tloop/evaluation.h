@@ -63,8 +63,9 @@ TL_EXPORT struct tl_evaluations *tl_evaluations_new(TALLOC_CTX *mem_ctx);
  *
  * @param name  Its key, and before the names of what it logs: "val" makes "val/accuracy". Copied.
  * @param loop  Run when it is due; an evaluation loop, or any other. Must outlive the list.
- * @param every As tl_time_parse() reads it, but not in steps: "1ep", "500ba", "10min". A mistake
- *              comes out when a loop that uses the list is run.
+ * @param every As tl_time_parse() reads it, but not in steps: "1ep", "500ba", "10min". Of wall clock
+ *              only what goes by within an epoch is seen. A mistake comes out when a loop that
+ *              uses the list is run.
  * @return 0; -ENOMEM.
  */
 TL_EXPORT int tl_evaluations_add(struct tl_evaluations *list, const char *name,

@@ -36,8 +36,7 @@ struct tl_extension_ops {
 	/** for states that a table of fields can't describe; instead of the table or beside it */
 	int (*save)(struct tl_run *run, void *config, void *state, struct tl_snapshot *group);
 	/** takes back what save put there */
-	int (*load)(struct tl_run *run, void *config, void *state,
-		    const struct tl_snapshot *group);
+	int (*load)(struct tl_run *run, void *config, void *state, const struct tl_snapshot *group);
 	/**
 	 * For each state that was made, on every way out, after the hooks at TL_ON_RUN_END and
 	 * before the guards of the run. A failure becomes one of the run. config is NULL if the
@@ -69,8 +68,7 @@ struct tl_extension;
  * @return NULL if there is no memory.
  */
 TL_EXPORT struct tl_extension *tl_extension_add(TALLOC_CTX *mem_ctx, struct tl_loop *loop,
-						const char *key,
-						const struct tl_extension_ops *ops,
+						const char *key, const struct tl_extension_ops *ops,
 						void *config);
 
 TL_EXTERN_C_END

@@ -29,8 +29,8 @@ struct tl_fit_options {
 	const struct tl_dataset *train; /**< yields micro-batches; must outlive the loop */
 	/** "5ep", "10000ba", "2h"; copied; NULL: until stopped. A limit in the run options wins. */
 	const char *max;
-	uint64_t micro_batches;         /**< of which an update is made; 1 unless told */
-	double clip_norm;               /**< see struct tl_optimizer_options */
+	uint64_t micro_batches; /**< of which an update is made; 1 unless told */
+	double clip_norm;       /**< see struct tl_optimizer_options */
 };
 
 /** First in every struct tl_fit_options. */

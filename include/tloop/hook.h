@@ -43,12 +43,12 @@ enum tl_event_kind {
 
 /** What a hook is told. The library makes it; it lives until the hook returns. */
 struct tl_event {
-	size_t size;              /**< of the struct in the library */
-	enum tl_event_kind kind;  /**< what happened */
-	int status;               /**< at the end of a step or run: 0 or a negative code */
-	struct tl_run *run;       /**< where it happened */
-	struct tl_run *at;        /**< the run of the hook's own loop: that one, or around it */
-	const void *payload;      /**< what tl_run_emit() was given */
+	size_t size;             /**< of the struct in the library */
+	enum tl_event_kind kind; /**< what happened */
+	int status;              /**< at the end of a step or run: 0 or a negative code */
+	struct tl_run *run;      /**< where it happened */
+	struct tl_run *at;       /**< the run of the hook's own loop: that one, or around it */
+	const void *payload;     /**< what tl_run_emit() was given */
 };
 
 /** The name of an event: "advance end". Own ones are all "user". A constant string. */
@@ -72,7 +72,7 @@ struct tl_hook;
  * Hooks of a loop are changed while no other thread runs that loop; from inside a run is fine.
  *
  * @param mem_ctx  Owns the hook.
- * @param event    An enum tl_event_kind, with TL_HOOK_SELF if wanted.
+ * @param event    An enum tl_event_kind, with TL_HOOK_SELF if wanted; any other aborts.
  * @param priority Lower is earlier; 0 is usual.
  * @param data     Handed to @p fn; must live as long as the hook.
  * @return NULL if there is no memory.

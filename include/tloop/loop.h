@@ -104,7 +104,10 @@ struct tl_class {
  */
 #define TL_CLASS(name, parent, ops, config, state) \
 	{ \
-		(name), (parent), (ops), sizeof(config), sizeof(state), { NULL, NULL } \
+		(name), (parent), (ops), sizeof(config), sizeof(state), \
+		{ \
+			NULL, NULL \
+		} \
 	}
 
 /** The type of a block that a class has no use for. */

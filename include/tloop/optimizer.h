@@ -21,7 +21,8 @@
  * In a step: TL_ON_MICRO_BATCH_START, the model's train_step, TL_ON_MICRO_BATCH_END; the payload of
  * both is the const struct tl_item *. At the end of a window that went well: TL_ON_GRADIENTS, clip,
  * the model's update, TL_ON_UPDATED; the payload of both is a const double *, what the gradients
- * are or were multiplied with, at TL_ON_GRADIENTS still without clipping.
+ * are or were multiplied with, at TL_ON_GRADIENTS still without clipping. Where the model updates by
+ * itself there is only TL_ON_UPDATED, without a payload.
  */
 
 TL_EXTERN_C_BEGIN

@@ -41,9 +41,8 @@ TL_EXPORT struct tl_progress_bar_options tl_progress_bar_options_init(void);
  * @param options May be NULL. Of a size that is not known, the loop's runs fail.
  * @return NULL if there is no memory.
  */
-TL_EXPORT struct tl_extension *
-tl_progress_bar_add(TALLOC_CTX *mem_ctx, struct tl_loop *loop,
-		    const struct tl_progress_bar_options *options);
+TL_EXPORT struct tl_extension *tl_progress_bar_add(TALLOC_CTX *mem_ctx, struct tl_loop *loop,
+						   const struct tl_progress_bar_options *options);
 
 TL_EXTERN_C_END
 

@@ -28,13 +28,14 @@ TL_EXTERN_C_BEGIN
 
 /** How to run. Zero of anything is its default. */
 struct tl_run_options {
-	size_t size;          /**< sizeof(struct tl_run_options), by TL_RUN_OPTIONS_INIT */
+	size_t size; /**< sizeof(struct tl_run_options), by TL_RUN_OPTIONS_INIT */
 	/** stop after so many, TL_STOP_LIMIT, those before a resume included; 0 no limit */
 	uint64_t max_steps;
 	const char *max;      /**< stop after so much time, as tl_time_parse() reads it */
 	struct tl_stop *stop; /**< stops the run, and those inside it; must outlive it */
 	const char *key;      /**< name in paths and snapshots; the class name unless told */
-	/** logged names get this in front, in the runs inside as well: "val/" */
+	/** logged names get this in front, in the runs inside as well, behind that of the run around it:
+	 * "val/" */
 	const char *metric_prefix;
 	/** go on with the counters of an earlier run, and with its snapshot if it has one */
 	const struct tl_outcome *from;
@@ -176,11 +177,13 @@ TL_EXPORT uint64_t tl_run_expected(const struct tl_run *run);
  * A class that knows from its state that it is done, a solver that converged say, calls this in
  * `done`: a run that goes on from a snapshot then ends where it would have ended.
  *
+ * A run that is a whole (TL_LOOP_WHOLE), as the optimizer loop's, is not stopped by this: stop one
+ * around it.
+ *
  * @param reason TL_STOP_CONVERGED, or an own one from TL_STOP_USER on.
  * @param format A text for people.
  */
-TL_EXPORT void tl_run_stop(struct tl_run *run, int reason, const char *format, ...)
-	TL_PRINTF(3, 4);
+TL_EXPORT void tl_run_stop(struct tl_run *run, int reason, const char *format, ...) TL_PRINTF(3, 4);
 
 /**
  * Limits the run, in the place of a limit that it has; for classes with a limit in their config.
@@ -235,7 +238,7 @@ TL_EXPORT int tl_fail_at(const char *file, int line, struct tl_run *run, int cod
  */
 TL_EXPORT int tl_run_adopt(struct tl_run *run, const struct tl_error *error);
 
-/** In on_run_end: clears the run's failure, so that it ends well. */
+/** In on_run_end: clears the run's failure, so that it ends well. Elsewhere it does nothing. */
 TL_EXPORT void tl_run_recover(struct tl_run *run);
 
 /** 0, or the code that the run has failed with so far. */
@@ -263,7 +266,8 @@ TL_EXPORT int tl_run_next(struct tl_run *run, struct tl_iter *iter, struct tl_it
  * Logs a value, in this run and in each around it: each keeps its own weighted mean, last, least
  * and greatest value.
  *
- * @param name   Copied the first time. The run's metric_prefix is put before it.
+ * @param name   Of 1 to 255 bytes with the run's metric_prefix, which is put before it; copied the
+ *               first time. Names are a small fixed set: each takes room in every run.
  * @param weight How much it counts in the mean, the number of samples say; at least 0.
  * @return 0; -ENOMEM or -EINVAL, which fail the run.
  */

@@ -45,8 +45,7 @@ TL_EXPORT int tl_snapshot_group(struct tl_snapshot *snapshot, const char *key,
  *
  * @return NULL if there is none under that key. It lives with the snapshot.
  */
-TL_EXPORT struct tl_snapshot *tl_snapshot_find(const struct tl_snapshot *snapshot,
-					       const char *key);
+TL_EXPORT struct tl_snapshot *tl_snapshot_find(const struct tl_snapshot *snapshot, const char *key);
 
 /** Whether a value or a group is under that key. */
 TL_EXPORT bool tl_snapshot_has(const struct tl_snapshot *snapshot, const char *key);
@@ -88,8 +87,7 @@ TL_EXPORT int tl_snapshot_view(const struct tl_snapshot *snapshot, const char *k
 			       enum tl_dtype dtype, uint64_t *count, const void **values);
 
 /** Saves a string. It is copied. @return As tl_snapshot_put(). */
-TL_EXPORT int tl_snapshot_put_text(struct tl_snapshot *snapshot, const char *key,
-				   const char *text);
+TL_EXPORT int tl_snapshot_put_text(struct tl_snapshot *snapshot, const char *key, const char *text);
 
 /** Loads a string, which lives with the snapshot. @return As tl_snapshot_get(). */
 TL_EXPORT int tl_snapshot_get_text(const struct tl_snapshot *snapshot, const char *key,
@@ -101,7 +99,7 @@ struct tl_field {
 	enum tl_dtype dtype; /**< of the member, or of each element of an array */
 	size_t offset;       /**< of the member in the struct */
 	size_t bytes;        /**< of the member */
-	unsigned since;      /**< the version of the struct that the member came with; 0 the first */
+	unsigned since; /**< the version of the struct that the member came with; 0 the first */
 };
 
 /** A member of a struct that was there from the beginning: TL_FIELD(struct s, waited, TL_U64). */
@@ -113,11 +111,14 @@ struct tl_field {
  */
 #define TL_FIELD_SINCE(type, member, dtype, version) \
 	{ \
-		#member, (dtype), offsetof(type, member), sizeof(((type *)0)->member), (version) \
+#member, (dtype), offsetof(type, member), sizeof(((type *)0)->member), (version) \
 	}
 
 /** Ends a table of fields. */
-#define TL_FIELD_END { NULL, TL_BOOL, 0, 0, 0 }
+#define TL_FIELD_END \
+	{ \
+		NULL, TL_BOOL, 0, 0, 0 \
+	}
 
 /**
  * Saves the members of a struct, and the version of the table.

@@ -17,7 +17,7 @@
 /** @cond */
 #ifdef __cplusplus
 #define TL_EXTERN_C_BEGIN extern "C" {
-#define TL_EXTERN_C_END }
+#define TL_EXTERN_C_END   }
 #else
 #define TL_EXTERN_C_BEGIN
 #define TL_EXTERN_C_END
