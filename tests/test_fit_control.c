@@ -375,6 +375,41 @@ START_TEST(it_evaluates_when_asked_in_an_evaluation)
 }
 END_TEST
 
+static int count_event(const struct tl_event *event, void *data)
+{
+	(void)event;
+	++*(uint64_t *)data;
+	return 0;
+}
+
+/* What was counted is what the step before the safe point has counted. */
+static const struct {
+	const char *interval;
+	struct tl_filter filter;
+	uint64_t times; /* in four epochs of two batches */
+} seldom[] = {
+	{ "1ep", { TL_FILTER_INIT, .every = "2ep" }, 2 },
+	{ "1ep", { TL_FILTER_INIT, .once = "3ep" }, 1 },
+	{ "1ba", { TL_FILTER_INIT, .every = "2ba" }, 4 },
+	{ "1ba", { TL_FILTER_INIT, .after = "7ba" }, 2 },
+};
+
+START_TEST(a_filter_sees_the_time_of_an_evaluation)
+{
+	TALLOC_CTX *ctx = talloc_new(tl_test_root());
+	struct tl_loop *fit = fit_new(ctx, tiny_new(ctx), "4ep");
+	struct tl_hook *hook = NULL;
+	uint64_t times = 0;
+
+	tl_fit_add_evaluation(fit, "val", tiny_batches(ctx, 20, 3, 2), seldom[_i].interval);
+	hook = tl_hook_add(ctx, fit, TL_ON_EVALUATED, 0, count_event, &times);
+	ck_assert_int_eq(tl_hook_filter(hook, &seldom[_i].filter, NULL), 0);
+	ck_assert_int_eq(tl_loop_run(ctx, fit, NULL, NULL), 0);
+	ck_assert_uint_eq(times, seldom[_i].times);
+	talloc_free(ctx);
+}
+END_TEST
+
 START_TEST(nobody_around_fit_serves)
 {
 	TALLOC_CTX *ctx = talloc_new(tl_test_root());
@@ -404,6 +439,8 @@ int main(void)
 		TL_TEST(it_logs_when_asked, .end = REQUESTS),
 		TL_TEST(it_evaluates_when_asked, .end = REQUESTS - IN_EVALUATIONS),
 		TL_TEST(it_evaluates_when_asked_in_an_evaluation),
+		TL_TEST(a_filter_sees_the_time_of_an_evaluation,
+			.end = sizeof(seldom) / sizeof(seldom[0])),
 		TL_TEST(nobody_around_fit_serves),
 	};
 	return TL_TEST_RUN("fit_control", tests);

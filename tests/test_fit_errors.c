@@ -171,6 +171,19 @@ START_TEST(an_interval_that_is_no_time)
 }
 END_TEST
 
+/* Fit is one step: its limit would never be reached. */
+START_TEST(a_limit_in_steps)
+{
+	struct setting setting = setting_new();
+	const struct tl_run_options options = { TL_RUN_OPTIONS_INIT, .max_steps = 10 };
+
+	expect_failure(setting.ctx, fit_of(&setting), &options, -EINVAL, "fit",
+		       "it is one step: a limit in steps would never be reached");
+	setting.options.max = "10st";
+	fails(&setting, -EINVAL, "fit", "it is one step: a limit in steps would never be reached");
+}
+END_TEST
+
 START_TEST(two_evaluations_of_one_name)
 {
 	struct setting setting = setting_new();
@@ -513,6 +526,7 @@ int main(void)
 		TL_TEST(a_limit_that_is_no_time, .end = sizeof(no_times) / sizeof(no_times[0])),
 		TL_TEST(an_interval_that_is_no_time,
 			.end = sizeof(no_intervals) / sizeof(no_intervals[0])),
+		TL_TEST(a_limit_in_steps),
 		TL_TEST(two_evaluations_of_one_name),
 		TL_TEST(options_of_an_unknown_size, .end = 3),
 		TL_TEST(options_of_a_later_version),

@@ -542,6 +542,52 @@ START_TEST(a_part_is_taken_once)
 }
 END_TEST
 
+static int warm_up(struct tl_run *run, void *arg)
+{
+	return puppet_run_inner(run, arg, "inner");
+}
+
+/* Before the steps, a run with the key of the part is not the one that was cut short. */
+START_TEST(a_part_is_not_for_a_run_before_the_steps)
+{
+	struct tl_loop *loop = around_new(&puppet_class, keeper_new(3));
+	struct tl_snapshot *snapshot = snapshot_cut_short(loop);
+	struct puppet *puppet = tl_loop_config(loop, &puppet_class);
+	struct tl_outcome *outcome = NULL;
+
+	outcome = RUN_WITH(loop, .from_snapshot = snapshot);
+	ck_assert_uint_eq(tl_outcome_elapsed(outcome, TL_SAMPLES), 3 * 3);
+	puppet->run_start = warm_up;
+	outcome = RUN_WITH(loop, .from_snapshot = snapshot);
+	ck_assert_str_eq(tl_outcome_error_text(outcome), "");
+	ck_assert_uint_eq(tl_outcome_elapsed(outcome, TL_SAMPLES), 3 + 3 * 3);
+	talloc_free_children(tl_test_root());
+}
+END_TEST
+
+static const uint64_t lies[][4] = {
+	{ 0, UINT64_MAX, UINT64_MAX, 0 }, /* started before ready */
+	{ 3, 2, 2, 2 },                   /* in a step, without a run inside it */
+	{ 2, 2, 2, 3 },
+	{ 2, 1, 2, 1 },
+	{ UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX },
+};
+
+START_TEST(counters_that_can_not_be_are_refused)
+{
+	struct tl_snapshot *snapshot = tl_snapshot_new(tl_test_root());
+	struct tl_outcome *outcome = NULL;
+
+	copy_without(snapshot_of(keeper_new(3), 2), snapshot, "current");
+	ck_assert_int_eq(tl_snapshot_put(snapshot, "current", TL_U64, 4, lies[_i]), 0);
+	outcome = RUN_WITH(keeper_new(3), .from_snapshot = snapshot);
+	ck_assert_int_eq(tl_outcome_status(outcome), -TL_ECORRUPT);
+	ck_assert_str_eq(tl_error_message(tl_outcome_error(outcome)),
+			 "the snapshot counts steps that can't be");
+	talloc_free_children(tl_test_root());
+}
+END_TEST
+
 static int loaded(const struct tl_event *event, void *data)
 {
 	ck_assert_uint_eq(tl_run_progress(event->run).current.ready, 2);
@@ -591,6 +637,9 @@ int main(void)
 		TL_TEST(a_part_that_nobody_takes_is_refused, .end = 2),
 		TL_TEST(a_part_of_another_class_is_refused),
 		TL_TEST(a_part_is_taken_once),
+		TL_TEST(a_part_is_not_for_a_run_before_the_steps),
+		TL_TEST(counters_that_can_not_be_are_refused,
+			.end = sizeof(lies) / sizeof(lies[0])),
 		TL_TEST(hooks_are_told_of_what_was_loaded_and_of_nothing_else),
 	};
 
