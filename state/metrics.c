@@ -13,9 +13,11 @@
 
 static bool is_name(const char *known, const char *prefix, const char *name)
 {
-	size_t length = strlen(prefix);
-
-	return strncmp(known, prefix, length) == 0 && strcmp(known + length, name) == 0;
+	for (; *prefix != '\0'; prefix++, known++) {
+		if (*known != *prefix)
+			return false;
+	}
+	return strcmp(known, name) == 0;
 }
 
 int tl_metric_names_find(const struct tl_metric_names *names, const char *prefix, const char *name,
@@ -35,11 +37,11 @@ int tl_metric_names_add(TALLOC_CTX *mem_ctx, struct tl_metric_names *names, cons
 {
 	const char **grown = NULL;
 	char *copy = NULL;
-
-	const size_t length = strlen(prefix) + strlen(name);
+	size_t length = 0;
 
 	if (tl_metric_names_find(names, prefix, name, index) == 0)
 		return 0;
+	length = strlen(prefix) + strlen(name);
 	if (length == 0 || length > TL_SNAPSHOT_KEY)
 		return -EINVAL; /* it is a key in snapshots */
 	grown = talloc_realloc(mem_ctx, names->name, const char *, names->count + 1);
