@@ -216,13 +216,17 @@ END_TEST
 
 static void start_program(const char *path, int plan)
 {
+	char self[4096] = { 0 };
 	char number[16];
 	int null = open("/dev/null", O_WRONLY);
 
+	/* by its name: under valgrind the link itself leads to valgrind */
+	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+		_exit(1);
 	snprintf(number, sizeof(number), "%d", plan);
 	dup2(null, STDOUT_FILENO);
 	unsetenv("TL_TEST");
-	execl("/proc/self/exe", "go_on", path, number, NULL);
+	execl(self, "go_on", path, number, NULL);
 	_exit(1);
 }
 
