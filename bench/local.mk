@@ -6,6 +6,21 @@ bench_programs =
 bench_programs += %D%/loop
 %C%_loop_LDADD = $(bench_ldadd)
 
+# The CRC is not exported, and is what reading TFRecord files is compared with.
+bench_programs += %D%/data
+%C%_data_CFLAGS = $(AM_CFLAGS)
+%C%_data_LDADD = $(bench_ldadd)
+%C%_data_SOURCES = \
+	%D%/data.c \
+	%D%/maps.c \
+	%D%/maps.h \
+	%D%/read.c \
+	%D%/read.h \
+	state/crc32c.c
+
+bench_programs += %D%/chain
+%C%_chain_LDADD = $(bench_ldadd)
+
 # The figures of fit come first in train's.
 if HAVE_OPENBLAS
 if HAVE_ZLIB

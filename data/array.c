@@ -72,22 +72,24 @@ static struct tl_dataset *add_column(struct tl_dataset *ds, const struct tl_arra
 	return ds;
 }
 
-/* What is wrong with the options as such, or NULL. */
-static const char *options_fault(const struct tl_array_options *options)
+/* Returns what is wrong with them as such, or NULL. */
+static const char *read_options(const struct tl_array_options *given,
+				struct tl_array_options *options)
 {
-	if (options == NULL)
+	if (given == NULL)
 		return "no options";
-	if (options->size != sizeof(*options))
+	if (tl_options_read(options, sizeof(*options), given) < 0)
 		return "options of unknown size; begin them with TL_ARRAY_OPTIONS_INIT";
 	if (options->count == 0 || options->arrays == NULL)
 		return "no arrays";
 	return NULL;
 }
 
-struct tl_dataset *tl_dataset_array(TALLOC_CTX *mem_ctx, const struct tl_array_options *options)
+struct tl_dataset *tl_dataset_array(TALLOC_CTX *mem_ctx, const struct tl_array_options *given)
 {
-	const char *fault = options_fault(options);
-	size_t room = fault == NULL ? options->count : 0;
+	struct tl_array_options options;
+	const char *fault = read_options(given, &options);
+	size_t room = fault == NULL ? options.count : 0;
 	struct tl_dataset *ds;
 	struct tl_rows *rows;
 
@@ -99,9 +101,9 @@ struct tl_dataset *tl_dataset_array(TALLOC_CTX *mem_ctx, const struct tl_array_o
 		return tl_dataset_mistake(ds, -EINVAL, "%s", fault);
 
 	rows = tl_dataset_config(ds);
-	rows->samples = options->samples;
-	for (uint32_t i = 0; i < options->count; i++) {
-		ds = add_column(ds, &options->arrays[i], options->copy);
+	rows->samples = options.samples;
+	for (uint32_t i = 0; i < options.count; i++) {
+		ds = add_column(ds, &options.arrays[i], options.copy);
 		if (ds == NULL || ds->error != NULL)
 			return ds;
 	}

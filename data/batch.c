@@ -7,8 +7,6 @@
  * empty again before the next one: so however large the batch, its items need no malloc.
  */
 
-#include <string.h>
-
 #include "data/internal.h"
 
 enum { POOL = 8192 };
@@ -19,7 +17,7 @@ struct batch {
 };
 
 struct batch_cursor {
-	TALLOC_CTX *pool; /* a child of the iterator; NULL if batches are gathered */
+	TALLOC_CTX *pool; /* what the node holds; NULL if batches are gathered */
 };
 
 static char *batch_describe(char *text, const void *config)
@@ -45,65 +43,47 @@ static int batch_open(struct tl_node *node)
 
 	if (tl_can_gather(node->input))
 		return 0;
-	cursor->pool = talloc_pool(node->it, POOL);
+	cursor->pool = talloc_pool(node->held, POOL);
 	return cursor->pool != NULL ? 0 : -ENOMEM;
 }
 
-static struct tl_item *stack_new(TALLOC_CTX *mem_ctx, const struct tl_item *first, uint64_t rows,
-				 int *ret)
+static int put(struct tl_node *node, struct tl_item *stack, uint64_t row,
+	       const struct tl_item *item)
 {
-	struct tl_item *stack = tl_item_new(mem_ctx, tl_item_count(first));
+	int ret = tl_stack_put(stack, row, item);
 
-	*ret = stack != NULL ? 0 : -ENOMEM;
-	for (uint32_t i = 0; i < tl_item_count(first) && *ret == 0; i++)
-		*ret = tl_item_add_rows(stack, tl_item_at(first, i), rows);
-	if (*ret == 0)
-		return stack;
-	talloc_free(stack);
-	return NULL;
+	if (ret < 0)
+		tl_node_fail(node, node->group.stages, ret,
+			     "item %" PRIu64 " of the batch has other tensors than item 0", row);
+	return ret;
 }
 
-static bool fits(const struct tl_tensor *stack, const struct tl_tensor *row)
+static void fail(struct tl_node *node, uint64_t index, int code)
 {
-	return strcmp(stack->name, row->name) == 0 && stack->dtype == row->dtype &&
-	       stack->rank == row->rank + 1 &&
-	       memcmp(stack->shape + 1, row->shape, row->rank * sizeof(*row->shape)) == 0;
+	tl_node_fail(node, node->group.stages, code, "batch %" PRIu64 ": %s", index,
+		     tl_strerror(code));
 }
 
-static int stack_add(struct tl_node *node, struct tl_item *stack, uint64_t row,
-		     const struct tl_item *item)
-{
-	bool same = tl_item_count(stack) == tl_item_count(item);
-
-	for (uint32_t i = 0; i < tl_item_count(stack) && same; i++)
-		same = fits(tl_item_at(stack, i), tl_item_at(item, i));
-	if (!same)
-		return tl_node_fail(node, node->group.stages, -TL_EMISMATCH,
-				    "item %" PRIu64 " of the batch has other tensors than item 0",
-				    row);
-	for (uint32_t i = 0; i < tl_item_count(stack); i++) {
-		const struct tl_tensor *from = tl_item_at(item, i);
-		uint8_t *to = tl_item_at(stack, i)->data;
-
-		if (from->bytes > 0)
-			memcpy(to + row * from->bytes, from->data, from->bytes);
-	}
-	return 0;
-}
-
-/* Whatever comes of a batch, the next one begins where this one ends. */
+/*
+ * Whatever comes of a batch, the next one begins where this one ends. What is wrong with the items
+ * in between is recorded for who keeps it, a cache say, and is not the error of this one.
+ */
 static void skip(struct tl_node *node, TALLOC_CTX *pool, uint64_t from, uint64_t to)
 {
+	const struct tl_error error = node->it->error;
 	int ret = 0;
 
 	if (node->input->random)
 		return;
-	for (uint64_t index = from; index < to && ret != TL_END; index++) {
+	for (uint64_t index = from; index < to && ret != TL_END && !node->it->fatal; index++) {
 		struct tl_item *item;
 
+		node->it->failing = false;
 		ret = tl_node_get(node->input, pool, index, &item);
 		talloc_free_children(pool);
 	}
+	node->it->error = error;
+	node->it->failing = true;
 }
 
 /* Up to count items, from first on. */
@@ -123,15 +103,17 @@ static int stack_items(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t first
 		if (ret == TL_END)
 			break;
 		if (ret == 0 && row == 0)
-			stack = stack_new(mem_ctx, one, count, &ret);
+			ret = tl_stack_new(mem_ctx, one, count, &stack);
 		if (ret == 0)
-			ret = stack_add(node, stack, row, one);
+			ret = put(node, stack, row, one);
 		if (ret == 0)
 			samples += tl_item_samples(one);
 		talloc_free_children(cursor->pool);
 	}
-	if (ret < 0)
+	if (ret < 0) {
+		fail(node, first / batch->size, ret);
 		skip(node, cursor->pool, first + row, first + count);
+	}
 	if (ret < 0 || row == 0 || (row < batch->size && batch->last == TL_DROP_LAST)) {
 		talloc_free(stack);
 		return ret;
@@ -158,8 +140,7 @@ static int batch_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index,
 	else
 		ret = stack_items(node, mem_ctx, first, count, item);
 	if (ret < 0)
-		tl_node_fail(node, node->group.stages, ret, "batch %" PRIu64 ": %s", index,
-			     tl_strerror(ret));
+		fail(node, index, ret);
 	return ret;
 }
 
@@ -180,10 +161,5 @@ struct tl_dataset *tl_dataset_batch(const struct tl_dataset *ds, uint64_t size,
 	if (made == NULL)
 		return NULL;
 	*(struct batch *)tl_dataset_config(made) = (struct batch){ size, last };
-	if (size == 0)
-		return tl_dataset_mistake(made, -EINVAL, "a size of 0");
-	if (last != TL_DROP_LAST && last != TL_KEEP_LAST)
-		return tl_dataset_mistake(made, -EINVAL,
-					  "neither TL_DROP_LAST nor TL_KEEP_LAST, but %d", last);
-	return made;
+	return tl_batch_check(made, size, last);
 }

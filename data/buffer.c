@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tloop/buffer.h>
+#include "data/internal.h"
 
 enum {
 	ALIGNMENT = 64,
@@ -268,6 +268,11 @@ int tl_buffer_view(TALLOC_CTX *mem_ctx, const struct tl_buffer *buffer, uint64_t
 void *tl_buffer_data(const struct tl_buffer *buffer)
 {
 	return buffer->data;
+}
+
+bool tl_buffer_is_shared(const struct tl_buffer *buffer)
+{
+	return atomic_load_explicit(&buffer->block->handles, memory_order_acquire) > 1;
 }
 
 uint64_t tl_buffer_size(const struct tl_buffer *buffer)

@@ -67,6 +67,11 @@ struct tl_dataset *tl_dataset_source(TALLOC_CTX *mem_ctx, const struct tl_stage_
 	return add_stage(dataset_new(mem_ctx, NULL), ops, config_size);
 }
 
+struct tl_dataset *tl_dataset_copy(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds)
+{
+	return dataset_new(mem_ctx, ds);
+}
+
 struct tl_dataset *tl_dataset_append(const struct tl_dataset *ds, const struct tl_stage_ops *ops,
 				     size_t config_size)
 {
@@ -101,10 +106,23 @@ struct tl_dataset *tl_dataset_mistake_at(const char *file, int line, struct tl_d
 	return ds;
 }
 
+bool tl_stage_is_random(const struct tl_stage *stage)
+{
+	const struct tl_upstreams *upstreams;
+	bool random = !stage->ops->sequential;
+
+	if (stage->ops->upstreams == NULL)
+		return random;
+	upstreams = stage->ops->upstreams(stage->config);
+	for (unsigned int i = 0; i < upstreams->count && random; i++)
+		random = tl_dataset_is_random(upstreams->datasets[i]);
+	return random;
+}
+
 bool tl_dataset_is_random(const struct tl_dataset *ds)
 {
 	for (unsigned int i = 0; i < ds->count; i++) {
-		if (ds->stages[i].ops->sequential)
+		if (!tl_stage_is_random(&ds->stages[i]))
 			return false;
 	}
 	return true;
@@ -125,6 +143,13 @@ int tl_stages_length(const struct tl_stage *stages, unsigned int count, uint64_t
 	return 0;
 }
 
+int tl_length_unknown(const void *config, uint64_t *length)
+{
+	(void)config;
+	(void)length;
+	return -ENOTSUP;
+}
+
 int tl_dataset_length(const struct tl_dataset *ds, uint64_t *length)
 {
 	if (ds == NULL)
@@ -134,13 +159,13 @@ int tl_dataset_length(const struct tl_dataset *ds, uint64_t *length)
 	return tl_stages_length(ds->stages, ds->count, length);
 }
 
-/* "map + map_inplace", "batch(4, drop last)" */
-static char *describe_group(char *text, const struct tl_group *group)
+char *tl_stages_describe(char *text, const struct tl_stage *stages, unsigned int count,
+			 const char *between)
 {
-	for (unsigned int i = 0; i < group->count && text != NULL; i++) {
-		const struct tl_stage *stage = &group->stages[i];
+	for (unsigned int i = 0; i < count && text != NULL; i++) {
+		const struct tl_stage *stage = &stages[i];
 
-		text = talloc_asprintf_append_buffer(text, "%s%s", i > 0 ? " + " : "",
+		text = talloc_asprintf_append_buffer(text, "%s%s", i > 0 ? between : "",
 						     stage->ops->name);
 		if (text != NULL && stage->ops->describe != NULL)
 			text = stage->ops->describe(text, stage->config);
@@ -169,7 +194,8 @@ char *tl_dataset_describe(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds, bool
 			if (i > 0)
 				text = talloc_strdup_append_buffer(text, "\n");
 			if (text != NULL)
-				text = describe_group(text, &groups[i]);
+				text = tl_stages_describe(text, groups[i].stages, groups[i].count,
+							  " + ");
 		}
 	}
 	text = talloc_steal(mem_ctx, text);

@@ -15,7 +15,6 @@
 enum {
 	TYPE_U8 = 8,
 	MOST_DIMENSIONS = 3,
-	FIRST_GUESS = 1 << 20, /* bytes to make room for before any were inflated */
 };
 
 /* What a file must be, and how its samples are called. */
@@ -35,10 +34,10 @@ static uint32_t big_endian(const uint8_t bytes[4])
 
 static int check_magic(struct tl_input *input, const struct kind *kind, const uint8_t magic[4])
 {
-	if (magic[0] == 0x1f && magic[1] == 0x8b)
-		return tl_input_fail(input, -TL_EFORMAT, 0,
-				     "it is compressed by gzip: give the codec &tl_gzip, which is "
-				     "in libtloop-zlib");
+	const char *compression = tl_compression_of(magic, 4);
+
+	if (compression != NULL)
+		return tl_input_fail(input, -TL_EFORMAT, 0, "%s", compression);
 	if (magic[0] != 0 || magic[1] != 0)
 		return tl_input_fail(input, -TL_EFORMAT, 0,
 				     "it starts with %02x %02x, an IDX file with 00 00", magic[0],
@@ -80,46 +79,9 @@ static int read_header(struct tl_input *input, const struct kind *kind, struct t
 	return 0;
 }
 
-static int room(struct tl_rows *rows, struct tl_input *input, uint64_t bytes,
-		struct tl_buffer **buffer)
-{
-	int ret = tl_buffer_new(rows, bytes, buffer);
-
-	return ret == 0 ? 0
-			: tl_input_fail(input, ret, 4, "no memory for %" PRIu64 " bytes", bytes);
-}
-
-/*
- * What a file claims to inflate to can't be compared with its size, so room is made only for as
- * much again as has come out of it.
- */
-static int read_growing(struct tl_rows *rows, struct tl_input *input, uint64_t bytes,
+/* The numbers, of which there must be as many as the header says. */
+static int read_numbers(struct tl_rows *rows, struct tl_input *input, uint64_t bytes,
 			struct tl_buffer **buffer)
-{
-	uint64_t have = 0, size = bytes < FIRST_GUESS ? bytes : FIRST_GUESS;
-	int ret;
-
-	ret = room(rows, input, size, buffer);
-	while (ret == 0) {
-		struct tl_buffer *larger;
-
-		ret = tl_input_read(input, (uint8_t *)tl_buffer_data(*buffer) + have, size - have);
-		if (ret < 0 || size == bytes)
-			return ret;
-		have = size;
-		size = bytes - size < size ? bytes : 2 * size;
-		ret = room(rows, input, size, &larger);
-		if (ret < 0)
-			return ret;
-		memcpy(tl_buffer_data(larger), tl_buffer_data(*buffer), have);
-		talloc_free(*buffer);
-		*buffer = larger;
-	}
-	return ret;
-}
-
-static int read_known(struct tl_rows *rows, struct tl_input *input, uint64_t bytes,
-		      struct tl_buffer **buffer)
 {
 	uint64_t left = tl_input_left(input);
 	int ret;
@@ -129,8 +91,10 @@ static int read_known(struct tl_rows *rows, struct tl_input *input, uint64_t byt
 				     "it claims %" PRIu64
 				     " bytes behind its header; there are %" PRIu64,
 				     bytes, left);
-	ret = room(rows, input, bytes, buffer);
-	return ret < 0 ? ret : tl_input_read(input, tl_buffer_data(*buffer), bytes);
+	ret = tl_input_buffer(input, rows, bytes, buffer);
+	if (ret == -ENOMEM)
+		tl_input_fail(input, ret, 4, "no memory for %" PRIu64 " bytes", bytes);
+	return ret;
 }
 
 /* Reads one file into the next column. What was made for one that fails goes with the rows. */
@@ -151,10 +115,8 @@ static int read_column(TALLOC_CTX *tmp, struct tl_rows *rows, const char *path,
 		ret = tl_input_fail(input, -TL_EMISMATCH, 4,
 				    "it has %" PRIu64 " %s for %" PRIu64 " images", samples,
 				    kind->tensor, rows->samples);
-	if (ret == 0 && codec != NULL)
-		ret = read_growing(rows, input, bytes, &column->buffer);
-	else if (ret == 0)
-		ret = read_known(rows, input, bytes, &column->buffer);
+	if (ret == 0)
+		ret = read_numbers(rows, input, bytes, &column->buffer);
 	if (ret == 0)
 		ret = tl_input_end(input);
 	talloc_free(input);

@@ -1,34 +1,34 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "config.h"
 
-/* A file that is read from its beginning to its end, as it is or through a codec. */
+/* A file that is read on from any place, as it is or through a codec. */
 
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "data/internal.h"
 
 enum {
-	CHUNK = 65536,  /* of compressed bytes */
-	MOST = 1 << 30, /* bytes that are asked of the kernel at once */
+	AHEAD = 65536,         /* room to read ahead */
+	LEAST_AHEAD = 4096,    /* how far behind a large read, where another one may follow */
+	LARGE = 16384,         /* a read that goes past the room */
+	FIRST_GUESS = 1 << 20, /* bytes to make room for before any were decoded */
 };
 
 struct tl_input {
-	char *path;
+	struct tl_file *file;
 	TALLOC_CTX *mem_ctx;
 	struct tl_error **error;
-	int fd;
 	uint64_t size;   /* of the file */
 	uint64_t offset; /* the next byte to read of the file */
-	uint64_t plain;  /* plain bytes that were read */
+	uint64_t plain;  /* the next plain byte */
 	const struct tl_codec *codec;
-	void *decoder;
-	bool ended; /* the compressed stream */
-	struct tl_codec_io io;
-	uint8_t *chunk;
+	struct tl_decoder *decoder; /* NULL until something is decoded */
+	uint8_t *ahead;             /* NULL if nobody asked for it */
+	size_t from, end;           /* in it: the next plain byte, and behind the last one */
+	size_t window;              /* how far to read ahead next */
 };
 
 int tl_input_fail_at(const char *file, int line, struct tl_input *input, int code, uint64_t byte,
@@ -42,54 +42,11 @@ int tl_input_fail_at(const char *file, int line, struct tl_input *input, int cod
 	va_start(arguments, format);
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
+	if (byte == TL_NO_BYTE)
+		return tl_error_set_at(file, line, input->mem_ctx, input->error, code, "%s: %s",
+				       input->file->path, message);
 	return tl_error_set_at(file, line, input->mem_ctx, input->error, code,
-			       "%s: byte %" PRIu64 ": %s", input->path, byte, message);
-}
-
-static int input_destructor(struct tl_input *input)
-{
-	if (input->fd >= 0)
-		close(input->fd);
-	return 0;
-}
-
-static int open_file(struct tl_input *input)
-{
-	struct stat st;
-	int cause = 0;
-
-	/* Without O_NONBLOCK a pipe that nobody writes to would not even open. */
-	input->fd = open(input->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (input->fd < 0 || fstat(input->fd, &st) < 0)
-		cause = errno;
-	else if (S_ISDIR(st.st_mode))
-		cause = EISDIR;
-	else if (!S_ISREG(st.st_mode))
-		return tl_error_set(input->mem_ctx, input->error, -EINVAL, "%s: not a regular file",
-				    input->path);
-	if (cause != 0)
-		return tl_error_set(input->mem_ctx, input->error, -cause, "%s: %s", input->path,
-				    tl_strerror(-cause));
-	input->size = (uint64_t)st.st_size;
-	return 0;
-}
-
-static int open_codec(struct tl_input *input)
-{
-	int ret;
-
-	if (input->codec->size != sizeof(*input->codec))
-		return tl_error_set(input->mem_ctx, input->error, -EINVAL,
-				    "%s: a codec of unknown size; begin it with TL_CODEC_INIT",
-				    input->path);
-	input->chunk = talloc_array(input, uint8_t, CHUNK);
-	if (input->chunk == NULL)
-		return -ENOMEM;
-	ret = input->codec->open(input, &input->decoder);
-	if (ret < 0)
-		return tl_error_set(input->mem_ctx, input->error, ret, "%s: %s: %s", input->path,
-				    input->codec->name, tl_strerror(ret));
-	return 0;
+			       "%s: byte %" PRIu64 ": %s", input->file->path, byte, message);
 }
 
 int tl_input_open(TALLOC_CTX *mem_ctx, const char *path, const struct tl_codec *codec,
@@ -100,15 +57,16 @@ int tl_input_open(TALLOC_CTX *mem_ctx, const char *path, const struct tl_codec *
 
 	if (made == NULL)
 		return -ENOMEM;
-	made->fd = -1;
-	talloc_set_destructor(made, input_destructor);
 	made->mem_ctx = mem_ctx;
 	made->error = error;
 	made->codec = codec;
-	made->path = talloc_strdup(made, path);
-	ret = made->path != NULL ? open_file(made) : -ENOMEM;
-	if (ret == 0 && codec != NULL)
-		ret = open_codec(made);
+	ret = tl_file_open(mem_ctx, path, error, &made->file);
+	if (ret == 0) {
+		talloc_steal(made, made->file);
+		made->size = made->file->size;
+		if (codec != NULL)
+			ret = tl_decoder_open(made, codec, made, &made->decoder);
+	}
 	if (ret < 0) {
 		talloc_free(made);
 		return ret;
@@ -117,78 +75,137 @@ int tl_input_open(TALLOC_CTX *mem_ctx, const char *path, const struct tl_codec *
 	return 0;
 }
 
-/* Reads what there is of the file; fewer bytes than asked for only at its end. */
-static int read_file(struct tl_input *input, uint8_t *to, uint64_t size, uint64_t *got)
+int tl_input_read_ahead(struct tl_input *input)
 {
-	*got = 0;
-	while (*got < size) {
-		size_t ask = size - *got < MOST ? (size_t)(size - *got) : MOST;
-		ssize_t n = pread(input->fd, to + *got, ask, (off_t)input->offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return tl_input_fail(input, -errno, input->offset, "%s",
-					     tl_strerror(-errno));
-		if (n == 0)
-			break;
-		*got += (uint64_t)n;
-		input->offset += (uint64_t)n;
-	}
-	return 0;
+	input->ahead = talloc_array(input, uint8_t, AHEAD);
+	input->window = LEAST_AHEAD;
+	return input->ahead != NULL ? 0 : -ENOMEM;
 }
 
-/* One step: more compressed bytes if there are none in hand, then the codec. */
-static int decode(struct tl_input *input)
+/* What comes of a read of the file. */
+static int file_was_read(struct tl_input *input, int ret, uint64_t size, const uint64_t *got,
+			 const char **cause)
 {
-	struct tl_codec_io before;
-	const char *cause = NULL;
-	int ret;
-
-	if (input->io.in_size == 0) {
-		uint64_t got;
-
-		ret = read_file(input, input->chunk, CHUNK, &got);
-		if (ret < 0)
-			return ret;
-		input->io.in = input->chunk;
-		input->io.in_size = (size_t)got;
+	input->offset += *got;
+	*cause = tl_strerror(ret);
+	/* Where it is cut a text, or a file of records, may look as if it were complete. */
+	if (ret == 0 && *got < size && input->offset < input->size) {
+		*cause = "it was cut while it was read: nothing stands here any more";
+		return -TL_ECORRUPT;
 	}
-	before = input->io;
-	ret = input->codec->decode(input->decoder, &input->io, &cause);
-	if (ret < 0)
-		return tl_input_fail(input, ret, input->offset - input->io.in_size,
-				     "not what %s can read: %s", input->codec->name,
-				     cause != NULL ? cause : tl_strerror(ret));
-	if (ret == TL_END) {
-		input->ended = true;
-		return 0;
-	}
-	if (before.in_size != input->io.in_size || before.out_size != input->io.out_size)
-		return 0;
-	if (before.in_size > 0)
-		return tl_input_fail(input, -TL_ECORRUPT, input->offset - before.in_size,
-				     "%s takes nothing in and gives nothing out",
-				     input->codec->name);
-	return tl_input_fail(input, -TL_ECORRUPT, input->offset,
-			     "the file ends here, and what %s made is not complete",
-			     input->codec->name);
+	return ret;
 }
 
-static int read_decoded(struct tl_input *input, uint8_t *to, uint64_t size, uint64_t *got)
+int tl_input_read_file(struct tl_input *input, uint8_t *to, uint64_t size, uint64_t *got,
+		       const char **cause)
 {
+	int ret = tl_file_read(input->file, input->offset, to, size, got);
+
+	return file_was_read(input, ret, size, got, cause);
+}
+
+/* The same past the room to read ahead, which is empty: of that, too, with the same call. */
+static int read_file_past(struct tl_input *input, uint8_t *to, uint64_t size, uint64_t *got,
+			  const char **cause)
+{
+	uint64_t more;
+	int ret = tl_file_read_past(input->file, input->offset, to, size, got, input->ahead,
+				    LEAST_AHEAD, &more);
+
+	ret = file_was_read(input, ret, size, got, cause);
+	input->offset += more;
+	input->end = (size_t)more;
+	return ret;
+}
+
+uint64_t tl_input_file_at(const struct tl_input *input)
+{
+	return input->offset;
+}
+
+/* Plain bytes behind those that were read ahead; fewer than asked for only at the end. */
+static int read_plain(struct tl_input *input, uint8_t *to, uint64_t size, uint64_t *got)
+{
+	const char *cause;
 	int ret = 0;
 
 	*got = 0;
-	while (*got < size && !input->ended && ret == 0) {
-		size_t ask = size - *got < MOST ? (size_t)(size - *got) : MOST;
+	if (input->codec == NULL) {
+		if (input->ahead != NULL && to != input->ahead)
+			ret = read_file_past(input, to, size, got, &cause);
+		else
+			ret = tl_input_read_file(input, to, size, got, &cause);
+		return ret < 0 ? tl_input_fail(input, ret, input->offset, "%s", cause) : 0;
+	}
+	if (input->decoder == NULL)
+		ret = tl_decoder_open(input, input->codec, input, &input->decoder);
+	return ret < 0 ? ret : tl_decoder_read(input->decoder, to, size, got);
+}
 
-		input->io.out = to + *got;
-		input->io.out_size = ask;
-		ret = decode(input);
-		*got += ask - input->io.out_size;
+/* When all that was read ahead is taken: reads on, each time twice as far. */
+static int fill(struct tl_input *input)
+{
+	struct tl_error **error = input->error;
+	uint64_t got;
+	int ret;
+
+	input->from = 0;
+	input->end = 0;
+	ret = read_plain(input, input->ahead, input->window, &got);
+	input->end = (size_t)got;
+	input->window = input->window < AHEAD ? 2 * input->window : AHEAD;
+	if (ret < 0 && got > 0) {
+		/* It is told again to who comes that far. */
+		if (error != NULL)
+			TALLOC_FREE(*error);
+		ret = 0;
 	}
 	return ret;
+}
+
+static uint64_t take_ahead(struct tl_input *input, uint8_t *to, uint64_t size)
+{
+	size_t have = input->end - input->from;
+
+	if (size < have)
+		have = (size_t)size;
+	if (have > 0)
+		memcpy(to, input->ahead + input->from, have);
+	input->from += have;
+	return have;
+}
+
+static int read_some(struct tl_input *input, uint8_t *to, uint64_t size, uint64_t *got)
+{
+	uint64_t more;
+	int ret = 0;
+
+	*got = take_ahead(input, to, size);
+	while (*got < size && input->ahead != NULL && size - *got < LARGE && ret == 0) {
+		ret = fill(input);
+		if (ret < 0 || input->end == 0)
+			return ret;
+		*got += take_ahead(input, to + *got, size - *got);
+	}
+	if (*got == size)
+		return ret;
+	/* What was read ahead is not right before what comes now. */
+	input->from = 0;
+	input->end = 0;
+	input->window = LEAST_AHEAD;
+	ret = read_plain(input, to + *got, size - *got, &more);
+	*got += more;
+	return ret;
+}
+
+int tl_input_some(struct tl_input *input, void *to, uint64_t size, uint64_t *got)
+{
+	int ret = read_some(input, to, size, got);
+
+	input->plain += *got;
+	if (ret < 0 || *got == size)
+		return ret;
+	return input->codec != NULL ? tl_input_end(input) : 0;
 }
 
 int tl_input_read(struct tl_input *input, void *to, uint64_t size)
@@ -196,24 +213,205 @@ int tl_input_read(struct tl_input *input, void *to, uint64_t size)
 	uint64_t got;
 	int ret;
 
-	if (input->codec != NULL)
-		ret = read_decoded(input, to, size, &got);
-	else
-		ret = read_file(input, to, size, &got);
+	ret = read_some(input, to, size, &got);
+	input->plain += got;
 	if (ret < 0)
 		return ret;
-	input->plain += got;
 	if (got < size)
 		return tl_input_fail(input, -TL_ECORRUPT, input->plain,
 				     "it ends here, %" PRIu64 " bytes too early", size - got);
 	return 0;
 }
 
+/* Whether anything stands in the file behind what the codec has read. */
+static int check_rest(struct tl_input *input)
+{
+	if (input->decoder == NULL || tl_decoder_at(input->decoder) >= input->size)
+		return 0;
+	return tl_input_fail(input, -TL_ECORRUPT, tl_decoder_at(input->decoder),
+			     "it goes on after its end");
+}
+
+int tl_input_peek(struct tl_input *input, const uint8_t **bytes, size_t *size)
+{
+	int ret = input->from == input->end ? fill(input) : 0;
+
+	*bytes = input->ahead + input->from;
+	*size = input->end - input->from;
+	return ret == 0 && *size == 0 ? check_rest(input) : ret;
+}
+
+uint64_t tl_input_at(const struct tl_input *input)
+{
+	return input->plain;
+}
+
+/* Takes plain bytes for nothing. */
+static int discard(struct tl_input *input, uint64_t size)
+{
+	uint8_t bytes[LEAST_AHEAD];
+	int ret = 0;
+
+	while (size > 0 && ret == 0) {
+		uint64_t some = size < sizeof(bytes) ? size : sizeof(bytes);
+
+		ret = tl_input_read(input, bytes, some);
+		size -= some;
+	}
+	return ret;
+}
+
+/* What has failed may go well the next time. */
+static void restart(struct tl_input *input)
+{
+	TALLOC_FREE(input->decoder);
+	input->offset = 0;
+	input->plain = 0;
+	input->from = 0;
+	input->end = 0;
+}
+
+static int seek_decoded(struct tl_input *input, uint64_t byte)
+{
+	if (byte < input->plain)
+		restart(input);
+	return discard(input, byte - input->plain);
+}
+
+static int seek_file(struct tl_input *input, uint64_t byte)
+{
+	struct stat st;
+
+	/* It may have grown. */
+	if (byte > input->size && fstat(input->file->fd, &st) == 0)
+		input->size = (uint64_t)st.st_size;
+	if (byte > input->size)
+		return tl_input_fail(input, -TL_ECORRUPT, input->size,
+				     "it ends here, %" PRIu64 " bytes too early",
+				     byte - input->size);
+	input->offset = byte;
+	input->plain = byte;
+	input->from = 0;
+	input->end = 0;
+	input->window = LEAST_AHEAD;
+	return 0;
+}
+
+int tl_input_seek(struct tl_input *input, uint64_t byte)
+{
+	if (byte == 0 && input->decoder != NULL && tl_decoder_failed(input->decoder))
+		restart(input);
+	/* From the first byte that was read ahead to the one behind the last. */
+	if (byte <= input->plain ? input->plain - byte <= input->from
+				 : byte - input->plain <= input->end - input->from) {
+		input->from = (size_t)(input->from + byte - input->plain);
+		input->plain = byte;
+		return 0;
+	}
+	return input->codec != NULL ? seek_decoded(input, byte) : seek_file(input, byte);
+}
+
+int tl_read_growing(TALLOC_CTX *mem_ctx, uint64_t size, tl_read_fn read, void *from,
+		    struct tl_buffer **buffer)
+{
+	uint64_t have = 0, room = size < FIRST_GUESS ? size : FIRST_GUESS;
+	struct tl_buffer *made, *larger;
+	int ret;
+
+	ret = tl_buffer_new(mem_ctx, room, &made);
+	if (ret < 0)
+		return ret;
+	ret = read(from, tl_buffer_data(made), room);
+	while (ret == 0 && room < size) {
+		have = room;
+		room = size - room < room ? size : 2 * room;
+		ret = tl_buffer_new(mem_ctx, room, &larger);
+		if (ret < 0)
+			break;
+		memcpy(tl_buffer_data(larger), tl_buffer_data(made), have);
+		talloc_free(made);
+		made = larger;
+		ret = read(from, (uint8_t *)tl_buffer_data(made) + have, room - have);
+	}
+	if (ret < 0)
+		talloc_free(made);
+	else
+		*buffer = made;
+	return ret;
+}
+
+static int read_plain_bytes(void *from, uint8_t *to, uint64_t size)
+{
+	return tl_input_read(from, to, size);
+}
+
+/* Of a file that is not compressed: there must be so many bytes left. */
+static int check_left(struct tl_input *input, uint64_t size)
+{
+	uint64_t left = tl_input_left(input);
+
+	if (size <= left)
+		return 0;
+	return tl_input_fail(input, -TL_ECORRUPT, input->plain,
+			     "it claims %" PRIu64 " bytes from here on; there are %" PRIu64, size,
+			     left);
+}
+
+int tl_input_buffer(struct tl_input *input, TALLOC_CTX *mem_ctx, uint64_t size,
+		    struct tl_buffer **buffer)
+{
+	struct tl_buffer *made;
+	int ret;
+
+	if (input->codec != NULL)
+		return tl_read_growing(mem_ctx, size, read_plain_bytes, input, buffer);
+	ret = check_left(input, size);
+	if (ret == 0)
+		ret = tl_buffer_new(mem_ctx, size, &made);
+	if (ret < 0)
+		return ret;
+	ret = tl_input_read(input, tl_buffer_data(made), size);
+	if (ret < 0)
+		talloc_free(made);
+	else
+		*buffer = made;
+	return ret;
+}
+
+/* A tensor of a buffer that grew is a view of it. */
+static int add_growing(struct tl_input *input, struct tl_item *item, const char *name,
+		       uint64_t size)
+{
+	struct tl_buffer *buffer;
+	int ret;
+
+	ret = tl_input_buffer(input, item, size, &buffer);
+	if (ret < 0)
+		return ret;
+	ret = tl_item_add_buffer(item, name, TL_U8, 1, &size, buffer, 0, NULL);
+	talloc_free(buffer);
+	return ret;
+}
+
+int tl_input_add(struct tl_input *input, struct tl_item *item, const char *name, uint64_t size)
+{
+	const struct tl_tensor *tensor;
+	int ret;
+
+	if (input->codec != NULL && size > FIRST_GUESS)
+		return add_growing(input, item, name, size);
+	ret = check_left(input, size);
+	if (ret < 0)
+		return ret;
+	ret = tl_item_add(item, name, TL_U8, 1, &size, &tensor);
+	return ret < 0 ? ret : tl_input_read(input, tensor->data, size);
+}
+
 uint64_t tl_input_left(const struct tl_input *input)
 {
 	if (input->codec != NULL)
 		return UINT64_MAX;
-	return input->size > input->offset ? input->size - input->offset : 0;
+	return input->size > input->plain ? input->size - input->plain : 0;
 }
 
 int tl_input_end(struct tl_input *input)
@@ -222,16 +420,10 @@ int tl_input_end(struct tl_input *input)
 	uint64_t got;
 	int ret;
 
-	if (input->codec != NULL)
-		ret = read_decoded(input, &more, 1, &got);
-	else
-		ret = read_file(input, &more, 1, &got);
+	ret = read_some(input, &more, 1, &got);
 	if (ret < 0)
 		return ret;
 	if (got > 0)
 		return tl_input_fail(input, -TL_ECORRUPT, input->plain, "it goes on after its end");
-	if (input->codec != NULL && (input->io.in_size > 0 || input->offset < input->size))
-		return tl_input_fail(input, -TL_ECORRUPT, input->offset - input->io.in_size,
-				     "it goes on after its end");
-	return 0;
+	return check_rest(input);
 }

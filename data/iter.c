@@ -6,33 +6,11 @@
 #include <string.h>
 
 #include "data/internal.h"
+#include "data/stats.h"
 
-enum { CURSOR_ALIGNMENT = 16 };
-
-/* What is saved, but for the cursors of sequential stages. */
-struct place {
-	uint64_t epoch;
-	uint64_t position;
-	bool ended; /* it has returned TL_END or a fatal error */
-};
-
-struct tl_iter {
-	const struct tl_dataset *ds;
-	struct place place;
-	bool failing; /* this call has an error already */
-	bool fatal;
-	bool has_error;
-	unsigned int count;
-	struct tl_node *nodes;
-	uint8_t *cursors; /* of all nodes, one behind the other */
-	struct tl_error error;
-};
-
-static const struct tl_field place_fields[] = {
-	TL_FIELD(struct place, epoch, TL_U64),
-	TL_FIELD(struct place, position, TL_U64),
-	TL_FIELD(struct place, ended, TL_BOOL),
-	TL_FIELD_END,
+enum {
+	CURSOR_ALIGNMENT = 16,
+	ALL_FLAGS = TL_ITER_NO_FUSE | TL_ITER_SAVE_ITEMS | TL_ITER_STATS,
 };
 
 struct tl_iter_options tl_iter_options_init(void)
@@ -43,18 +21,25 @@ struct tl_iter_options tl_iter_options_init(void)
 /* Errors */
 
 static void record(struct tl_iter *it, const char *file, int line, int code, const char *format,
-		   ...) TL_PRINTF(5, 6);
+		   va_list arguments) TL_PRINTF(5, 0);
 
 static void record(struct tl_iter *it, const char *file, int line, int code, const char *format,
-		   ...)
+		   va_list arguments)
+{
+	tl_error_fill(&it->error, file, line, code, format, arguments);
+	it->has_error = true;
+	it->failing = true;
+}
+
+int tl_iter_fail_at(const char *file, int line, struct tl_iter *it, int code, const char *format,
+		    ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	tl_error_fill(&it->error, file, line, code, format, arguments);
+	record(it, file, line, code, format, arguments);
 	va_end(arguments);
-	it->has_error = true;
-	it->failing = true;
+	return code;
 }
 
 int tl_node_fail_at(const char *file, int line, struct tl_node *node, const struct tl_stage *stage,
@@ -68,9 +53,9 @@ int tl_node_fail_at(const char *file, int line, struct tl_node *node, const stru
 	va_start(arguments, format);
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
-	record(node->it, file, line, code, "stage %td (%s): %s", stage - node->it->ds->stages + 1,
-	       stage->ops->name, message);
-	return code;
+	tl_stats_count_error(node->it, stage);
+	return tl_iter_fail_at(file, line, node->it, code, "stage %td (%s): %s",
+			       stage - node->it->ds->stages + 1, stage->ops->name, message);
 }
 
 void tl_node_fatal(struct tl_node *node)
@@ -95,77 +80,200 @@ static size_t cursor_room(const struct tl_stage_ops *ops)
 	return (ops->cursor_size + CURSOR_ALIGNMENT - 1) / CURSOR_ALIGNMENT * CURSOR_ALIGNMENT;
 }
 
-/* From the source on. The nodes' cursors are offsets in it->cursors until that is made. */
-static void make_nodes(struct tl_iter *it, const struct tl_group *groups)
+/* The cursors of all stages stand one behind the other. */
+static int allocate_cursors(struct tl_chain *chain, const struct tl_dataset *ds)
 {
-	const struct tl_stage *stages = it->ds->stages;
-	uint8_t *cursor = it->cursors;
+	size_t room = 0;
+	uint8_t *at;
 
-	for (unsigned int i = 0; i < it->count; i++) {
-		struct tl_node *node = &it->nodes[i];
-		const struct tl_stage *end = groups[i].stages + groups[i].count;
-
-		node->it = it;
-		node->group = groups[i];
-		node->ops = groups[i].stages->ops;
-		node->config = groups[i].stages->config;
-		node->input = i > 0 ? node - 1 : NULL;
-		node->random = !node->ops->sequential && (i == 0 || node->input->random);
-		node->length_known =
-			tl_stages_length(stages, (unsigned int)(end - stages), &node->length) == 0;
-		node->cursor = cursor;
-		cursor += cursor_room(node->ops);
+	for (unsigned int i = 0; i < ds->count; i++)
+		room += cursor_room(ds->stages[i].ops);
+	at = talloc_zero_size(chain, room);
+	chain->cursors = talloc_array(chain, void *, ds->count);
+	if (at == NULL || chain->cursors == NULL)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < ds->count; i++) {
+		chain->cursors[i] = at;
+		at += cursor_room(ds->stages[i].ops);
 	}
+	return 0;
 }
 
-static int allocate(struct tl_iter *it, bool fuse)
+static tl_get_fn get_of(const struct tl_node *node)
 {
-	struct tl_group *groups = talloc_array(it, struct tl_group, it->ds->count);
-	size_t cursors = 0;
+	if (node->it->stats == NULL)
+		return node->ops->get;
+	return node->ops->get == tl_get_applied ? tl_get_applied_measured : tl_get_measured;
+}
+
+static int make_node(struct tl_iter *it, struct tl_chain *chain, unsigned int i,
+		     const struct tl_group *group)
+{
+	struct tl_node *node = &chain->nodes[i];
+	unsigned int first = (unsigned int)(group->stages - it->ds->stages);
+
+	node->it = it;
+	node->group = *group;
+	node->ops = group->stages->ops;
+	node->config = group->stages->config;
+	node->get = get_of(node);
+	node->cursors = &chain->cursors[first];
+	node->cursor = node->cursors[0];
+	node->input = i > 0 ? node - 1 : NULL;
+	node->random = i == 0 || node->input->random;
+	for (unsigned int k = 0; k < group->count; k++)
+		node->random = node->random && tl_stage_is_random(&group->stages[k]);
+	node->length_known =
+		tl_stages_length(it->ds->stages, first + group->count, &node->length) == 0;
+	node->held = talloc_new(chain);
+	if (node->held == NULL)
+		return -ENOMEM;
+	talloc_set_name_const(node->held, node->ops->name);
+	return 0;
+}
+
+static int make_nodes(struct tl_iter *it, struct tl_chain *chain)
+{
+	struct tl_group *groups = talloc_array(chain, struct tl_group, it->ds->count);
+	int ret = 0;
 
 	if (groups == NULL)
 		return -ENOMEM;
-	it->count = tl_fuse(it->ds->stages, it->ds->count, fuse, groups);
-	for (unsigned int i = 0; i < it->count; i++)
-		cursors += cursor_room(groups[i].stages->ops);
-	it->nodes = talloc_zero_array(it, struct tl_node, it->count);
-	it->cursors = talloc_zero_size(it, cursors);
-	if (it->nodes == NULL || it->cursors == NULL)
+	chain->count = tl_fuse(it->ds->stages, it->ds->count,
+			       (it->options.flags & TL_ITER_NO_FUSE) == 0, groups);
+	chain->nodes = talloc_zero_array(chain, struct tl_node, chain->count);
+	if (chain->nodes == NULL)
 		return -ENOMEM;
-	make_nodes(it, groups);
+	for (unsigned int i = 0; i < chain->count && ret == 0; i++)
+		ret = make_node(it, chain, i, &groups[i]);
 	talloc_free(groups);
+	return ret;
+}
+
+static int open_nodes(struct tl_chain *chain, uint64_t epoch)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < chain->count && ret == 0; i++) {
+		struct tl_node *node = &chain->nodes[i];
+
+		if (node->ops->upstreams != NULL)
+			ret = tl_upstreams_open(node, epoch);
+		if (ret == 0 && node->ops->open != NULL)
+			ret = node->ops->open(node);
+		if (ret < 0)
+			tl_node_fail(node, node->group.stages, ret, "can't be opened: %s",
+				     tl_strerror(ret));
+	}
+	return ret;
+}
+
+int tl_chain_open(struct tl_iter *it, uint64_t epoch, struct tl_chain **chain)
+{
+	struct tl_chain *made = talloc_zero(it, struct tl_chain);
+	int ret;
+
+	if (made == NULL)
+		return tl_iter_fail(it, -ENOMEM, "no memory for an iterator");
+	ret = allocate_cursors(made, it->ds);
+	if (ret == 0)
+		ret = make_nodes(it, made);
+	if (ret < 0)
+		tl_iter_fail(it, ret, "no memory for an iterator");
+	if (ret == 0)
+		ret = open_nodes(made, epoch);
+	if (ret == 0)
+		ret = tl_node_rewind(&made->nodes[made->count - 1], epoch);
+	if (ret < 0) {
+		talloc_free(made);
+		return ret;
+	}
+	*chain = made;
 	return 0;
 }
 
-static int open_nodes(struct tl_iter *it)
+void tl_iter_use(struct tl_iter *it, struct tl_chain *chain)
 {
-	for (unsigned int i = 0; i < it->count; i++) {
-		struct tl_node *node = &it->nodes[i];
-		int ret = node->ops->open != NULL ? node->ops->open(node) : 0;
+	talloc_free(it->chain);
+	it->chain = chain;
+	it->last = &chain->nodes[chain->count - 1];
+}
 
-		if (ret < 0)
-			return ret;
-	}
+static int check_options(TALLOC_CTX *mem_ctx, const struct tl_iter_options *options,
+			 struct tl_error **error)
+{
+	const char *fault = tl_drop_fault(options);
+
+	if ((options->flags & ~(uint32_t)ALL_FLAGS) != 0)
+		return tl_error_set(mem_ctx, error, -EINVAL, "unknown flags 0x%" PRIx32,
+				    options->flags);
+	if (fault != NULL)
+		return tl_error_set(mem_ctx, error, -EINVAL, "%s", fault);
 	return 0;
+}
+
+/* node is the one that it is to be an input of, or NULL. */
+static int open_iter(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds,
+		     const struct tl_iter_options *options, const struct tl_node *node,
+		     struct tl_error **error, struct tl_iter **it)
+{
+	struct tl_chain *chain;
+	struct tl_iter *made = talloc_zero(mem_ctx, struct tl_iter);
+	int ret = 0;
+
+	if (made == NULL)
+		return tl_error_set(mem_ctx, error, -ENOMEM, "no memory for an iterator");
+	made->ds = ds;
+	made->options = *options;
+	made->drops = options->drop_count > 0 || options->drop_share > 0;
+	made->place.epoch = options->epoch;
+	if ((options->flags & TL_ITER_STATS) != 0 &&
+	    tl_stats_open(made, node != NULL ? node->it : NULL) < 0)
+		ret = tl_iter_fail(made, -ENOMEM, "no memory for an iterator");
+	/* For snapshots, which are made more often than iterators are opened. */
+	if (ret == 0 && node == NULL) {
+		made->plan = tl_dataset_describe(made, ds, false);
+		if (made->plan == NULL)
+			ret = tl_iter_fail(made, -ENOMEM, "no memory for an iterator");
+	}
+	if (ret == 0)
+		ret = tl_chain_open(made, options->epoch, &chain);
+	if (ret < 0) {
+		tl_error_set(mem_ctx, error, ret, "%s", tl_error_message(&made->error));
+		talloc_free(made);
+		return ret;
+	}
+	tl_iter_use(made, chain);
+	*it = made;
+	return 0;
+}
+
+int tl_iter_open_input(struct tl_node *node, const struct tl_dataset *ds, uint64_t epoch,
+		       struct tl_error **error, struct tl_iter **it)
+{
+	const struct tl_iter_options options = {
+		TL_ITER_OPTIONS_INIT,
+		.flags = node->it->options.flags,
+		.epoch = epoch,
+	};
+
+	return open_iter(node->held, ds, &options, node, error, it);
 }
 
 int tl_iter_open_with(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds,
-		      const struct tl_iter_options *options, struct tl_error **error,
+		      const struct tl_iter_options *given, struct tl_error **error,
 		      struct tl_iter **it)
 {
-	static const struct tl_iter_options defaults = { TL_ITER_OPTIONS_INIT };
-	struct tl_iter *made;
+	struct tl_iter_options options;
 	int ret;
 
-	if (options == NULL)
-		options = &defaults;
-	if (options->size != sizeof(*options))
+	if (tl_options_read(&options, sizeof(options), given) < 0)
 		return tl_error_set(mem_ctx, error, -EINVAL,
 				    "options of unknown size; begin them with "
 				    "TL_ITER_OPTIONS_INIT");
-	if ((options->flags & ~(uint32_t)TL_ITER_NO_FUSE) != 0)
-		return tl_error_set(mem_ctx, error, -EINVAL, "unknown flags 0x%" PRIx32,
-				    options->flags);
+	ret = check_options(mem_ctx, &options, error);
+	if (ret < 0)
+		return ret;
 	if (ds == NULL)
 		return tl_error_set(mem_ctx, error, -ENOMEM,
 				    "there was no memory to build the dataset");
@@ -173,24 +281,7 @@ int tl_iter_open_with(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds,
 		return tl_error_set_at(tl_error_file(ds->error), tl_error_line(ds->error), mem_ctx,
 				       error, tl_error_code(ds->error), "%s",
 				       tl_error_message(ds->error));
-
-	made = talloc_zero(mem_ctx, struct tl_iter);
-	if (made == NULL)
-		return tl_error_set(mem_ctx, error, -ENOMEM, "no memory for an iterator");
-	made->ds = ds;
-	ret = allocate(made, (options->flags & TL_ITER_NO_FUSE) == 0);
-	if (ret == 0)
-		ret = open_nodes(made);
-	if (ret == 0)
-		ret = tl_iter_rewind(made, options->epoch);
-	if (ret < 0) {
-		tl_error_set(mem_ctx, error, ret, "%s",
-			     made->has_error ? made->error.message : "no memory for an iterator");
-		talloc_free(made);
-		return ret;
-	}
-	*it = made;
-	return 0;
+	return open_iter(mem_ctx, ds, &options, NULL, error, it);
 }
 
 int tl_iter_open(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds, struct tl_error **error,
@@ -203,53 +294,110 @@ int tl_iter_open(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds, struct tl_err
 
 int tl_node_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index, struct tl_item **item)
 {
-	if (node->length_known && index >= node->length)
+	int ret;
+
+	if (node->ended || (node->length_known && index >= node->length))
 		return TL_END;
-	return node->ops->get(node, mem_ctx, index, item);
+	ret = node->get(node, mem_ctx, index, item);
+	if (ret == 0)
+		return 0;
+	if (ret == TL_END)
+		node->ended = !node->random;
+	else
+		tl_node_fail(node, node->group.stages, ret, "item %" PRIu64 ": %s", index,
+			     tl_strerror(ret));
+	return ret;
+}
+
+void *tl_stage_cursor(const struct tl_node *node, const struct tl_stage *stage)
+{
+	return node->cursors[stage - node->group.stages];
+}
+
+static int get_item(struct tl_iter *it, TALLOC_CTX *mem_ctx, uint64_t index, struct tl_item **item)
+{
+	bool fatal = it->fatal; /* the last error */
+	int ret;
+
+	*item = NULL;
+	it->failing = false;
+	it->fatal = false;
+	ret = tl_node_get(it->last, mem_ctx, index, item);
+	if (ret < 0)
+		*item = NULL;
+	else
+		it->fatal = fatal;
+	return ret;
 }
 
 int tl_iter_next(struct tl_iter *it, TALLOC_CTX *mem_ctx, struct tl_item **item)
 {
-	struct tl_node *last = &it->nodes[it->count - 1];
 	int ret;
 
-	*item = NULL;
-	if (it->place.ended)
-		return TL_END;
-	it->failing = false;
-	it->fatal = false;
-	ret = tl_node_get(last, mem_ctx, it->place.position, item);
-	if (ret == TL_END) {
-		it->place.ended = true;
-		return TL_END;
-	}
-	if (ret < 0) {
-		tl_node_fail(last, last->group.stages, ret, "item %" PRIu64 ": %s",
-			     it->place.position, tl_strerror(ret));
-		it->place.ended = it->fatal;
+	if (it->place.ended) {
 		*item = NULL;
+		return TL_END;
 	}
-	it->place.position++;
+	do {
+		ret = get_item(it, mem_ctx, it->place.position, item);
+		it->place.position += ret != TL_END;
+		if (ret == 0)
+			return 0;
+		if (it->drops)
+			ret = tl_drop(it, ret);
+	} while (ret == 0);
+	it->place.ended = ret == TL_END || it->fatal;
+	return ret;
+}
+
+int tl_iter_at(struct tl_iter *it, TALLOC_CTX *mem_ctx, uint64_t index, struct tl_item **item)
+{
+	if (it->last->random)
+		return get_item(it, mem_ctx, index, item);
+	*item = NULL;
+	return tl_iter_fail(it, -ENOTSUP, "it can't find an item by its number");
+}
+
+static int rewind_node(struct tl_node *node, uint64_t epoch)
+{
+	int ret = 0;
+
+	node->epoch = epoch;
+	node->ended = false;
+	if (node->ops->upstreams != NULL)
+		ret = tl_upstreams_rewind(node, epoch);
+	if (ret == 0 && node->ops->rewind != NULL)
+		ret = node->ops->rewind(node, epoch);
+	for (unsigned int i = 0; node->ops->apply != NULL && i < node->group.count; i++)
+		memset(node->cursors[i], 0, node->group.stages[i].ops->cursor_size);
+	return ret;
+}
+
+int tl_node_rewind(struct tl_node *node, uint64_t epoch)
+{
+	int ret = node->input != NULL ? tl_node_rewind(node->input, epoch) : 0;
+
+	if (ret < 0)
+		return ret;
+	ret = rewind_node(node, epoch);
+	if (ret < 0)
+		tl_node_fail(node, node->group.stages, ret, "epoch %" PRIu64 ": %s", epoch,
+			     tl_strerror(ret));
 	return ret;
 }
 
 int tl_iter_rewind(struct tl_iter *it, uint64_t epoch)
 {
-	it->place = (struct place){ .epoch = epoch };
+	int ret;
+
+	it->place = (struct tl_place){ .epoch = epoch };
 	it->has_error = false;
 	it->failing = false;
 	it->fatal = false;
-	for (unsigned int i = 0; i < it->count; i++) {
-		struct tl_node *node = &it->nodes[i];
-		int ret = node->ops->rewind != NULL ? node->ops->rewind(node, epoch) : 0;
-
-		if (ret < 0) {
-			it->place.ended = true;
-			return tl_node_fail(node, node->group.stages, ret, "epoch %" PRIu64 ": %s",
-					    epoch, tl_strerror(ret));
-		}
-	}
-	return 0;
+	ret = tl_node_rewind(it->last, epoch);
+	if (ret < 0)
+		it->place.ended = true;
+	return ret;
 }
 
 uint64_t tl_iter_epoch(const struct tl_iter *it)
@@ -262,154 +410,12 @@ uint64_t tl_iter_position(const struct tl_iter *it)
 	return it->place.position;
 }
 
+uint64_t tl_iter_dropped(const struct tl_iter *it)
+{
+	return it->place.dropped;
+}
+
 int tl_iter_length(const struct tl_iter *it, uint64_t *length)
 {
 	return tl_dataset_length(it->ds, length);
-}
-
-/* Saving and loading */
-
-static const struct tl_field *cursor_fields(const struct tl_node *node)
-{
-	return node->ops->cursor_fields;
-}
-
-/* The key of a stage: that it may be fused or not makes no difference to it. */
-static const char *stage_key(const struct tl_node *node, char key[32])
-{
-	snprintf(key, 32, "stage %td", node->group.stages - node->it->ds->stages + 1);
-	return key;
-}
-
-int tl_iter_save(const struct tl_iter *it, struct tl_snapshot *group)
-{
-	char *plan = tl_dataset_describe(NULL, it->ds, false);
-	int ret = -ENOMEM;
-
-	if (plan != NULL)
-		ret = tl_snapshot_put_text(group, "dataset", plan);
-	talloc_free(plan);
-	if (ret == 0)
-		ret = tl_snapshot_put_fields(group, place_fields, &it->place);
-	for (unsigned int i = 0; i < it->count && ret == 0; i++) {
-		const struct tl_node *node = &it->nodes[i];
-		struct tl_snapshot *stage;
-		char key[32];
-
-		if (cursor_fields(node) == NULL)
-			continue;
-		ret = tl_snapshot_group(group, stage_key(node, key), &stage);
-		if (ret == 0)
-			ret = tl_snapshot_put_fields(stage, cursor_fields(node), node->cursor);
-	}
-	return ret;
-}
-
-#define load_fail(it, code, ...) (record((it), __FILE__, __LINE__, (code), __VA_ARGS__), (code))
-
-static int snapshot_fail(struct tl_iter *it, const struct tl_snapshot *group, int code)
-{
-	return load_fail(it, code, "%s", tl_error_message(tl_snapshot_error(group)));
-}
-
-/* Names the first stage that two descriptions differ in. */
-static int compare_plans(struct tl_iter *it, const char *saved, const char *own)
-{
-	for (unsigned int number = 1; *saved != '\0' || *own != '\0'; number++) {
-		int saved_length = (int)strcspn(saved, "\n");
-		int own_length = (int)strcspn(own, "\n");
-
-		if (saved_length != own_length || memcmp(saved, own, (size_t)own_length) != 0)
-			return load_fail(it, -TL_EMISMATCH,
-					 "it was saved from another dataset: stage %u was %.*s and "
-					 "is %.*s",
-					 number, saved_length > 0 ? saved_length : 7,
-					 saved_length > 0 ? saved : "nothing",
-					 own_length > 0 ? own_length : 7,
-					 own_length > 0 ? own : "nothing");
-		saved += saved_length + (saved[saved_length] != '\0');
-		own += own_length + (own[own_length] != '\0');
-	}
-	return 0;
-}
-
-static int check_plan(struct tl_iter *it, const struct tl_snapshot *group)
-{
-	const char *saved;
-	char *own;
-	int ret = tl_snapshot_get_text(group, "dataset", &saved);
-
-	if (ret < 0)
-		return snapshot_fail(it, group, ret);
-	own = tl_dataset_describe(NULL, it->ds, false);
-	if (own == NULL)
-		return load_fail(it, -ENOMEM, "no memory to compare the datasets");
-	ret = compare_plans(it, saved, own);
-	talloc_free(own);
-	return ret;
-}
-
-static int load_place(struct tl_iter *it, const struct tl_snapshot *group, struct place *place)
-{
-	uint64_t length;
-	int ret = tl_snapshot_get_fields(group, place_fields, place);
-
-	if (ret < 0)
-		return snapshot_fail(it, group, ret);
-	if (tl_iter_length(it, &length) == 0 && place->position > length)
-		return load_fail(it, -TL_EMISMATCH,
-				 "its position is %" PRIu64 " of %" PRIu64 " items",
-				 place->position, length);
-	return 0;
-}
-
-/* To where the cursors stand, or to a copy of them. */
-static int load_cursors(struct tl_iter *it, const struct tl_snapshot *group, uint8_t *cursors)
-{
-	for (unsigned int i = 0; i < it->count; i++) {
-		const struct tl_node *node = &it->nodes[i];
-		const struct tl_snapshot *stage;
-		char key[32];
-		int ret;
-
-		if (cursor_fields(node) == NULL)
-			continue;
-		stage = tl_snapshot_find(group, stage_key(node, key));
-		if (stage == NULL)
-			return load_fail(it, -ENOENT, "it lacks \"%s\"", key);
-		ret = tl_snapshot_get_fields(stage, cursor_fields(node),
-					     cursors + ((uint8_t *)node->cursor - it->cursors));
-		if (ret < 0)
-			return snapshot_fail(it, stage, ret);
-	}
-	return 0;
-}
-
-int tl_iter_load(struct tl_iter *it, const struct tl_snapshot *group)
-{
-	struct place place;
-	uint8_t *trial;
-	int ret;
-
-	ret = check_plan(it, group);
-	if (ret == 0)
-		ret = load_place(it, group, &place);
-	if (ret < 0)
-		return ret;
-
-	/* Nothing may be changed until all of it is known to be right. */
-	trial = talloc_memdup(it, it->cursors, talloc_get_size(it->cursors));
-	if (trial == NULL)
-		return load_fail(it, -ENOMEM, "no memory to load an iterator");
-	ret = load_cursors(it, group, trial);
-	talloc_free(trial);
-	if (ret < 0)
-		return ret;
-
-	ret = tl_iter_rewind(it, place.epoch);
-	if (ret == 0)
-		ret = load_cursors(it, group, it->cursors);
-	if (ret == 0)
-		it->place = place;
-	return ret;
 }

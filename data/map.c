@@ -13,8 +13,7 @@ struct map_inplace {
 	void *data;
 };
 
-/* From what a callback returned to an error in the item's place. */
-static int fail(struct tl_node *node, const struct tl_stage *stage, uint64_t index, int ret)
+int tl_apply_fail(struct tl_node *node, const struct tl_stage *stage, uint64_t index, int ret)
 {
 	if (ret < 0)
 		return tl_node_fail(node, stage, ret, "item %" PRIu64 ": %s", index,
@@ -26,28 +25,33 @@ static int fail(struct tl_node *node, const struct tl_stage *stage, uint64_t ind
 	return ret;
 }
 
-static int map_apply(struct tl_node *node, const struct tl_stage *stage, TALLOC_CTX *mem_ctx,
-		     uint64_t index, struct tl_item **item)
+int tl_apply_made(struct tl_node *node, const struct tl_stage *stage, uint64_t index, int ret,
+		  struct tl_item *made, struct tl_item **item)
 {
-	const struct map *map = stage->config;
-	struct tl_item *out = NULL;
-	int ret;
-
-	ret = map->fn(mem_ctx, *item, &out, map->data);
 	if (ret != 0)
-		return fail(node, stage, index, ret);
-	if (out == NULL) {
+		return tl_apply_fail(node, stage, index, ret);
+	if (made == NULL) {
 		ret = tl_node_fail(node, stage, -EINVAL,
 				   "item %" PRIu64 ": its function returned 0 and no item", index);
 		tl_node_fatal(node);
 		return ret;
 	}
-	if (out != *item) {
-		tl_item_inherit_samples(out, *item);
+	if (made != *item) {
+		tl_item_inherit_samples(made, *item);
 		talloc_free(*item);
-		*item = out;
+		*item = made;
 	}
 	return 0;
+}
+
+static int map_apply(struct tl_node *node, const struct tl_stage *stage, TALLOC_CTX *mem_ctx,
+		     uint64_t index, struct tl_item **item)
+{
+	const struct map *map = stage->config;
+	struct tl_item *made = NULL;
+	int ret = map->fn(mem_ctx, *item, &made, map->data);
+
+	return tl_apply_made(node, stage, index, ret, made, item);
 }
 
 static int map_inplace_apply(struct tl_node *node, const struct tl_stage *stage,
@@ -57,7 +61,7 @@ static int map_inplace_apply(struct tl_node *node, const struct tl_stage *stage,
 	int ret = map->fn(*item, map->data);
 
 	(void)mem_ctx;
-	return ret == 0 ? 0 : fail(node, stage, index, ret);
+	return ret == 0 ? 0 : tl_apply_fail(node, stage, index, ret);
 }
 
 static const struct tl_stage_ops map_ops = {

@@ -39,17 +39,16 @@ static inline uint64_t mix(uint64_t x)
 	return x ^ (x >> 31);
 }
 
-/* From 64 random bits to a number below range: the upper half of a product, not a modulo. */
-static inline uint64_t scale(uint64_t bits, uint64_t range)
+uint64_t tl_hash(uint64_t seed, uint64_t epoch, uint64_t index)
 {
-	return (uint64_t)(((unsigned __int128)bits * range) >> 64);
+	return mix(mix(mix(seed + GOLDEN) ^ epoch) + GOLDEN * (index + 1));
 }
 
 static inline uint64_t hash(uint64_t half, uint64_t key, uint64_t range)
 {
 	uint64_t x = (half ^ key) * STAFFORD_1;
 
-	return scale((x ^ (x >> 32)) * STAFFORD_2, range);
+	return tl_scale((x ^ (x >> 32)) * STAFFORD_2, range);
 }
 
 static inline uint64_t add(uint64_t x, uint64_t y, uint64_t range)
@@ -76,7 +75,7 @@ static uint64_t square_root(uint64_t x)
 static void make_table(struct tl_permutation *p, uint64_t key)
 {
 	for (unsigned int i = 0; i < p->count; i++) {
-		unsigned int j = (unsigned int)scale(mix(key += GOLDEN), i + 1);
+		unsigned int j = (unsigned int)tl_scale(mix(key += GOLDEN), i + 1);
 
 		p->table[i] = p->table[j];
 		p->table[j] = (uint8_t)i;

@@ -44,14 +44,15 @@ static const struct tl_tensor *range_layout(const void *config, uint32_t place)
 	return place == 0 ? &range->value : NULL;
 }
 
-static void range_fill(const void *config, const uint64_t *index, size_t count,
-		       struct tl_item *item, uint64_t row)
+static int range_fill(struct tl_node *node, const uint64_t *index, size_t count,
+		      struct tl_item *item, uint64_t row)
 {
-	const struct range *range = config;
+	const struct range *range = node->config;
 	int64_t *to = tl_item_at(item, 0)->data;
 
 	for (size_t i = 0; i < count; i++)
 		to[row + i] = (int64_t)((uint64_t)range->start + (uint64_t)range->step * index[i]);
+	return 0;
 }
 
 static const struct tl_stage_ops range_ops = {

@@ -6,6 +6,7 @@ chapters = \
 	%D%/hooks.md \
 	%D%/errors.md \
 	%D%/data.md \
+	%D%/stages.md \
 	%D%/embedding.md
 
 EXTRA_DIST += \

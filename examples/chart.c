@@ -124,7 +124,7 @@ static void write_legend(FILE *file, const struct chart *chart)
 {
 	for (size_t c = 0; c < chart->curve_count; c++) {
 		double y = TOP + 16 + 20 * (double)c;
-		double x = WIDTH - RIGHT - 190;
+		double x = chart->legend_left ? LEFT + 24 : WIDTH - RIGHT - 190;
 
 		fprintf(file,
 			"<rect x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"4\" fill=\"%s\"/>\n", x,

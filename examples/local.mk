@@ -48,3 +48,19 @@ noinst_PROGRAMS += %D%/custom_hook
 %C%_custom_hook_SOURCES = \
 	%D%/custom_hook.c \
 	%D%/random.h
+
+noinst_PROGRAMS += %D%/fused_maps
+%C%_fused_maps_LDADD = libtloop.la $(TALLOC_LIBS) -lm
+%C%_fused_maps_SOURCES = \
+	%D%/chart.c \
+	%D%/chart.h \
+	%D%/fused_maps.c
+
+noinst_PROGRAMS += %D%/text_tokens
+%C%_text_tokens_LDADD = libtloop.la $(TALLOC_LIBS)
+%C%_text_tokens_SOURCES = \
+	%D%/bpe.c \
+	%D%/bpe.h \
+	%D%/text_tokens.c \
+	%D%/token_report.c \
+	%D%/token_report.h

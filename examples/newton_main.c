@@ -99,9 +99,13 @@ static int residuals_end(const struct tl_event *event, void *config, void *state
 		};
 
 		ret = chart_write(arguments->chart,
-				  &(struct chart){ "Newton's method and its linear systems",
-						   "steps of conjugate gradients", "residual", 2,
-						   curves });
+				  &(struct chart){
+					  .title = "Newton's method and its linear systems",
+					  .x_label = "steps of conjugate gradients",
+					  .y_label = "residual",
+					  .curve_count = 2,
+					  .curves = curves,
+				  });
 		if (ret < 0)
 			tl_fail(event->run, ret, "drawing %s: %s", arguments->chart,
 				tl_strerror(ret));

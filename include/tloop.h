@@ -5,10 +5,11 @@
 /**
  * @file
  * All of tloop: one header for each concept stands in tloop/. What needs another library is not
- * included: <tloop/gzip.h>.
+ * included: <tloop/archive.h>, <tloop/gzip.h>.
  */
 
 #include <tloop/batch.h>
+#include <tloop/batching.h>
 #include <tloop/buffer.h>
 #include <tloop/codec.h>
 #include <tloop/dataset.h>
@@ -21,6 +22,7 @@
 #include <tloop/hook.h>
 #include <tloop/item.h>
 #include <tloop/iter.h>
+#include <tloop/joining.h>
 #include <tloop/loop.h>
 #include <tloop/metric.h>
 #include <tloop/model.h>
@@ -33,6 +35,7 @@
 #include <tloop/run.h>
 #include <tloop/scope.h>
 #include <tloop/snapshot.h>
+#include <tloop/source.h>
 #include <tloop/stop.h>
 #include <tloop/time.h>
 #include <tloop/version.h>

@@ -15,6 +15,20 @@ AC_DEFUN([TL_WITH_ZLIB], [
 	AM_CONDITIONAL([HAVE_ZLIB], [test "$have_zlib" = yes])
 ])
 
+# TL_WITH_ARCHIVE: the same for libtloop-archive.
+AC_DEFUN([TL_WITH_ARCHIVE], [
+	AC_ARG_WITH([archive],
+		[AS_HELP_STRING([--with-archive=auto|yes|no], [build libtloop-archive, of libarchive @<:@auto@:>@])],
+		[], [with_archive=auto])
+	have_archive=no
+	AS_CASE([$with_archive],
+		[no], [],
+		[yes], [PKG_CHECK_MODULES([ARCHIVE], [libarchive], [have_archive=yes])],
+		[auto], [PKG_CHECK_MODULES([ARCHIVE], [libarchive], [have_archive=yes], [have_archive=no])],
+		[AC_MSG_ERROR([--with-archive takes auto, yes or no])])
+	AM_CONDITIONAL([HAVE_ARCHIVE], [test "$have_archive" = yes])
+])
+
 # TL_WARNINGS: warnings chosen by hand, those the compiler knows. Warnings are errors only on request: a release must
 # not stop building because a later compiler knows one more.
 AC_DEFUN([TL_WARNINGS], [

@@ -78,6 +78,15 @@ static void render(struct tl_error *error)
 			 error->line);
 }
 
+/* A message may quote what stands in a file: that must not get at a terminal or forge lines of a log. */
+static void blank_controls(char *text)
+{
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+	}
+}
+
 void tl_error_fill(struct tl_error *error, const char *file, int line, int code, const char *format,
 		   va_list arguments)
 {
@@ -88,6 +97,7 @@ void tl_error_fill(struct tl_error *error, const char *file, int line, int code,
 	error->note_count = 0;
 	error->note_used = 0;
 	print_cut(error->message, sizeof(error->message), format, arguments);
+	blank_controls(error->message);
 	render(error);
 }
 

@@ -77,7 +77,10 @@ check()
 
 core_headers=
 for header in $TL_HEADERS; do
-	[ "$header" = include/tloop/gzip.h ] || core_headers="$core_headers $TL_SRCDIR/$header"
+	case $header in
+	include/tloop/archive.h | include/tloop/gzip.h) ;;
+	*) core_headers="$core_headers $TL_SRCDIR/$header" ;;
+	esac
 done
 # shellcheck disable=SC2086 # a list of paths
 check libtloop 'libtalloc|libc|libm|libpthread|ld-linux-x86-64' $core_headers
@@ -85,5 +88,11 @@ check libtloop 'libtalloc|libc|libm|libpthread|ld-linux-x86-64' $core_headers
 case $TL_LIBRARIES in
 *libtloop-zlib*) check libtloop-zlib 'libtloop|libz|libtalloc|libc' "$TL_SRCDIR/include/tloop/gzip.h" ;;
 *) skip libtloop-zlib "not built" ;;
+esac
+case $TL_LIBRARIES in
+*libtloop-archive*)
+	check libtloop-archive 'libtloop|libarchive|libtalloc|libc' "$TL_SRCDIR/include/tloop/archive.h"
+	;;
+*) skip libtloop-archive "not built" ;;
 esac
 finish

@@ -2,13 +2,22 @@
 
 # A suite is a program, tests/test_<thing>.c; to add one, add its line.
 suites = \
+	%D%/test_batching \
 	%D%/test_buffer \
+	%D%/test_cache \
+	%D%/test_callback \
+	%D%/test_conformance \
 	%D%/test_crc32c \
+	%D%/test_csv \
 	%D%/test_dataset \
+	%D%/test_drop \
+	%D%/test_element_wise \
 	%D%/test_error \
 	%D%/test_error_path \
 	%D%/test_extension \
 	%D%/test_extension_saved \
+	%D%/test_files \
+	%D%/test_filter \
 	%D%/test_fit \
 	%D%/test_fit_busy \
 	%D%/test_fit_control \
@@ -23,10 +32,18 @@ suites = \
 	%D%/test_idx \
 	%D%/test_item \
 	%D%/test_iter \
+	%D%/test_joining \
 	%D%/test_loop \
 	%D%/test_model \
+	%D%/test_npy \
+	%D%/test_order \
+	%D%/test_pack \
 	%D%/test_permutation \
+	%D%/test_plans \
 	%D%/test_progress_bar \
+	%D%/test_random_plans \
+	%D%/test_records \
+	%D%/test_resume_plan \
 	%D%/test_run \
 	%D%/test_run_aside \
 	%D%/test_run_error \
@@ -41,12 +58,18 @@ suites = \
 	%D%/test_run_threads \
 	%D%/test_runner \
 	%D%/test_scope \
+	%D%/test_shuffle_buffer \
 	%D%/test_snapshot \
 	%D%/test_snapshot_bytes \
 	%D%/test_snapshot_tree \
 	%D%/test_stage \
+	%D%/test_stats \
 	%D%/test_stop \
-	%D%/test_time
+	%D%/test_tar \
+	%D%/test_text \
+	%D%/test_tfrecord \
+	%D%/test_time \
+	%D%/test_window
 
 # Those whose threads meet at locks; `make check-helgrind` runs these only. Helgrind takes C11 atomics for races: threads
 # that meet at those, as test_stop's, are ThreadSanitizer's to judge.
@@ -66,6 +89,35 @@ endif
 %C%_test_gzip_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS)
 %C%_test_gzip_LDADD = %D%/libtltest.a libtloop-zlib.la libtloop.la $(CHECK_LIBS) $(TALLOC_LIBS) $(ZLIB_LIBS)
 
+if HAVE_ARCHIVE
+suites += %D%/test_archive
+endif
+%C%_test_archive_CFLAGS = $(AM_CFLAGS) $(ARCHIVE_CFLAGS)
+%C%_test_archive_LDADD = %D%/libtltest.a libtloop-archive.la libtloop.la $(CHECK_LIBS) $(TALLOC_LIBS) $(ARCHIVE_LIBS)
+
+# The table of stages, and what goes through it.
+stage_sources = \
+	%D%/stages.c \
+	%D%/stages.h \
+	%D%/stages_files.c \
+	%D%/stages_files.h \
+	%D%/stages_held.c \
+	%D%/stages_held.h \
+	%D%/stages_items.c \
+	%D%/stages_items.h
+%C%_test_conformance_SOURCES = \
+	$(stage_sources) \
+	%D%/test_conformance.c
+%C%_test_random_plans_SOURCES = \
+	$(stage_sources) \
+	%D%/random_functions.c \
+	%D%/random_functions.h \
+	%D%/random_plan.c \
+	%D%/random_plan.h \
+	%D%/random_transforms.c \
+	%D%/random_transforms.h \
+	%D%/test_random_plans.c
+
 # A stage's interface is not exported: its suite has the sources of data/ in it, and what they use of state/ that is
 # not exported either. The rest comes from the library.
 %C%_test_stage_CFLAGS = $(AM_CFLAGS)
@@ -74,15 +126,20 @@ endif
 	data/batch.c \
 	data/buffer.c \
 	data/dataset.c \
+	data/drop.c \
 	data/fuse.c \
 	data/gather.c \
 	data/item.c \
 	data/iter.c \
+	data/iter_save.c \
 	data/map.c \
 	data/permutation.c \
 	data/range.c \
 	data/shuffle.c \
+	data/stack.c \
+	data/stats.c \
 	data/take.c \
+	data/upstream.c \
 	state/error.c
 
 %C%_test_run_matrix_SOURCES = \
@@ -103,6 +160,12 @@ TESTS += $(scripts)
 %C%_libtltest_a_SOURCES = \
 	%D%/alloc.c \
 	%D%/alloc.h \
+	%D%/sequences.c \
+	%D%/sequences.h \
+	%D%/stream.c \
+	%D%/stream.h \
+	%D%/zip_file.c \
+	%D%/zip_file.h \
 	%D%/fit_report.c \
 	%D%/fit_report.h \
 	%D%/fixture.c \
@@ -112,11 +175,17 @@ TESTS += $(scripts)
 	%D%/quiet.h \
 	%D%/screen.c \
 	%D%/screen.h \
+	%D%/shards.c \
+	%D%/shards.h \
+	%D%/sources.c \
+	%D%/sources.h \
 	%D%/tiny_model.c \
 	%D%/tiny_model.h \
 	%D%/tl-check.h \
 	%D%/trace.c \
-	%D%/trace.h
+	%D%/trace.h \
+	%D%/walk.c \
+	%D%/walk.h
 
 EXTRA_DIST += \
 	$(scripts) \
@@ -134,6 +203,21 @@ fuzz_programs += %D%/fuzz/fuzz_snapshot
 %C%_fuzz_fuzz_snapshot_LDADD = $(fuzz_ldadd)
 fuzz_programs += %D%/fuzz/fuzz_idx
 %C%_fuzz_fuzz_idx_LDADD = $(fuzz_ldadd)
+fuzz_programs += %D%/fuzz/fuzz_text
+%C%_fuzz_fuzz_text_LDADD = $(fuzz_ldadd)
+%C%_fuzz_fuzz_text_SOURCES = %D%/fuzz/fuzz_text.c %D%/fuzz/source.c %D%/fuzz/source.h
+fuzz_programs += %D%/fuzz/fuzz_csv
+%C%_fuzz_fuzz_csv_LDADD = $(fuzz_ldadd)
+%C%_fuzz_fuzz_csv_SOURCES = %D%/fuzz/fuzz_csv.c %D%/fuzz/source.c %D%/fuzz/source.h
+fuzz_programs += %D%/fuzz/fuzz_npy
+%C%_fuzz_fuzz_npy_LDADD = $(fuzz_ldadd)
+%C%_fuzz_fuzz_npy_SOURCES = %D%/fuzz/fuzz_npy.c %D%/fuzz/source.c %D%/fuzz/source.h
+fuzz_programs += %D%/fuzz/fuzz_tfrecord
+%C%_fuzz_fuzz_tfrecord_LDADD = $(fuzz_ldadd)
+%C%_fuzz_fuzz_tfrecord_SOURCES = %D%/fuzz/fuzz_tfrecord.c %D%/fuzz/source.c %D%/fuzz/source.h
+fuzz_programs += %D%/fuzz/fuzz_tar
+%C%_fuzz_fuzz_tar_LDADD = $(fuzz_ldadd)
+%C%_fuzz_fuzz_tar_SOURCES = %D%/fuzz/fuzz_tar.c %D%/fuzz/source.c %D%/fuzz/source.h
 
 fuzz_ldadd = $(FUZZ_ENGINE) libtloop.la $(TALLOC_LIBS)
 if !FUZZING
@@ -169,12 +253,17 @@ AM_TESTS_ENVIRONMENT = \
 valgrind = $(VALGRIND) -q --error-exitcode=99 --trace-children=yes --suppressions=$(abs_top_srcdir)/tests/valgrind.supp
 
 check-memcheck: all
-	CK_TIMEOUT_MULTIPLIER=20 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(suites)' \
+	TL_RANDOM_PLANS=20 CK_TIMEOUT_MULTIPLIER=20 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(suites)' \
 		LOG_COMPILER='$(valgrind) --soname-synonyms=somalloc=NONE --leak-check=full --show-leak-kinds=definite'
 
 check-helgrind: all
 	CK_TIMEOUT_MULTIPLIER=20 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(threaded_suites)' \
 		LOG_COMPILER='$(valgrind) --soname-synonyms=somalloc=NONE --tool=helgrind'
+
+# Other random plans than the usual ones, see test_random_plans.c.
+check-random-plans: all
+	TL_RANDOM_PLANS=$${TL_RANDOM_PLANS:-2000} TL_RANDOM_FIRST=$${TL_RANDOM_FIRST:-1000} \
+		$(MAKE) $(AM_MAKEFLAGS) check TESTS=%D%/test_random_plans
 
 # A program that knows the installed copy only, through pkg-config.
 installcheck-local:
@@ -182,4 +271,4 @@ installcheck-local:
 	PKG_CONFIG_PATH="$(pkgconfigdir):$$PKG_CONFIG_PATH" libdir='$(libdir)' \
 		$(SHELL) $(srcdir)/tests/install/check.sh
 
-.PHONY: check-helgrind check-memcheck fuzz-names
+.PHONY: check-helgrind check-memcheck check-random-plans fuzz-names

@@ -14,6 +14,8 @@
 #include <tloop/gzip.h>
 #include <tloop/iter.h>
 
+#include "tests/shards.h"
+#include "tests/sources.h"
 #include "tests/tl-check.h"
 
 enum { SIDE = 8, COUNT = 40, SIZE = 16 + COUNT * SIDE * SIDE };
@@ -231,6 +233,38 @@ START_TEST(fashion_mnist_is_read)
 }
 END_TEST
 
+/* Where it stands is a byte of what comes out of it. */
+START_TEST(a_shard_is_resumed)
+{
+	const struct tl_file_options options = { TL_FILE_OPTIONS_INIT, .codec = &tl_gzip };
+	TALLOC_CTX *root = talloc_new(tl_test_root());
+	struct shard *shard = talloc_zero(root, struct shard);
+	uint8_t packed[2 * SIZE];
+	struct tl_dataset *ds;
+	char *text;
+	size_t size;
+
+	shard_add_record(shard, "abc", 3);
+	shard_add_record(shard, "", 0);
+	shard_add_record(shard, "def", 3);
+	size = compress_to(packed, sizeof(packed), shard->bytes, shard->size);
+	ds = tl_dataset_tfrecord(root, source_file("shard.gz", packed, size), &options);
+	text = tl_dataset_describe(root, ds, true);
+	ck_assert_str_eq(text, "tfrecord(gzip)");
+	source_gives(ds, "record=\"abc\"\nrecord=\"\"\nrecord=\"def\"\n");
+
+	packed[size] = 'x';
+	ds = tl_dataset_tfrecord(root, source_file("shard.gz", packed, size + 1), &options);
+	text = talloc_asprintf(root,
+			       "record=\"abc\"\nrecord=\"\"\nrecord=\"def\"\n!!stage 1 (tfrecord): "
+			       "%s: byte %zu: the file ends here, and what gzip made is not "
+			       "complete\n",
+			       source_file("shard.gz", packed, size + 1), size + 1);
+	source_gives(ds, text);
+	talloc_free(root);
+}
+END_TEST
+
 int main(void)
 {
 	const struct tl_test tests[] = {
@@ -241,6 +275,7 @@ int main(void)
 		TL_TEST(bytes_behind_the_end_are_refused),
 		TL_TEST(a_damaged_file_is_refused, .seconds = 30),
 		TL_TEST(each_allocation_may_fail),
+		TL_TEST(a_shard_is_resumed),
 		TL_TEST(fashion_mnist_is_read, .end = 2, .seconds = 30),
 	};
 

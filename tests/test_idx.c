@@ -344,20 +344,6 @@ START_TEST(a_file_that_may_not_be_read_is_refused)
 }
 END_TEST
 
-START_TEST(a_file_may_fail_or_change_while_it_is_read)
-{
-	const char *path = images();
-
-	disk = BROKEN_AT_20;
-	check_refused(path, NULL, NULL, path, -EIO, "byte 20: Input/output error");
-	disk = SHRUNK_TO_20;
-	check_refused(path, NULL, NULL, path, -TL_ECORRUPT,
-		      "byte 20: it ends here, 8 bytes too early");
-	disk = GROWN;
-	check_refused(path, NULL, NULL, path, -TL_ECORRUPT, "byte 28: it goes on after its end");
-}
-END_TEST
-
 /* Codecs: one that copies, with a byte '.' for the end, and some that are no good. */
 
 static int copy_open(TALLOC_CTX *mem_ctx, void **decoder)
@@ -400,6 +386,22 @@ static int bad_decode(void *decoder, struct tl_codec_io *io, const char **cause)
 	return -TL_ECORRUPT;
 }
 
+static int wrong_decode(void *decoder, struct tl_codec_io *io, const char **cause)
+{
+	(void)decoder;
+	(void)io;
+	(void)cause;
+	return 7;
+}
+
+static int greedy_decode(void *decoder, struct tl_codec_io *io, const char **cause)
+{
+	(void)decoder;
+	(void)cause;
+	io->out_size++;
+	return 0;
+}
+
 static int bad_open(TALLOC_CTX *mem_ctx, void **decoder)
 {
 	(void)mem_ctx;
@@ -413,6 +415,22 @@ static const struct tl_codec copy_codec = {
 	.open = copy_open,
 	.decode = copy_decode,
 };
+
+START_TEST(a_file_may_fail_or_change_while_it_is_read)
+{
+	const char *path = images();
+
+	disk = BROKEN_AT_20;
+	check_refused(path, NULL, NULL, path, -EIO, "byte 20: Input/output error");
+	disk = SHRUNK_TO_20;
+	check_refused(path, NULL, NULL, path, -TL_ECORRUPT,
+		      "byte 20: it was cut while it was read: nothing stands here any more");
+	check_refused(path, NULL, &copy_codec, path, -TL_ECORRUPT,
+		      "byte 20: it was cut while it was read: nothing stands here any more");
+	disk = GROWN;
+	check_refused(path, NULL, NULL, path, -TL_ECORRUPT, "byte 28: it goes on after its end");
+}
+END_TEST
 
 START_TEST(a_codec_may_be_given)
 {
@@ -459,6 +477,12 @@ START_TEST(what_a_codec_makes_is_not_trusted)
 	path = write_file("images", good_images, sizeof(good_images));
 	check_refused(path, NULL, &codec, path, -TL_ECORRUPT,
 		      "byte 28: not what copy can read: the moon is full");
+	codec.decode = wrong_decode;
+	check_refused(path, NULL, &codec, path, -EINVAL,
+		      "byte 0: not what copy can read: it did not keep to what a codec returns");
+	codec.decode = greedy_decode;
+	check_refused(path, NULL, &codec, path, -EINVAL,
+		      "byte 0: not what copy can read: it did not keep to what a codec returns");
 	codec.open = bad_open;
 	check_refused(path, NULL, &codec, path, -ENOTSUP, "copy: Operation not supported");
 	codec.size = 3;

@@ -249,11 +249,15 @@ START_TEST(a_fatal_error_comes_once_and_then_the_end)
 		struct tl_dataset *broken = tl_dataset_map(ds, break_contract, &ret);
 		struct tl_iter *it = open_with(broken, 0, 0);
 		char *stream = talloc_asprintf(it, "[0] of 1\n[1] of 1\n%s\nend\n", wrong[i].text);
+		struct tl_item *item;
 
 		ck_assert_str_eq(rest_as_text(it, it), stream);
 		ck_assert_str_eq(next_as_text(it, it), "end");
 		ck_assert(tl_iter_error_is_fatal(it));
 		ck_assert_uint_eq(tl_iter_position(it), 3);
+		/* nor does an item that is there change what the last error was */
+		ck_assert_int_eq(tl_iter_at(it, it, 0, &item), 0);
+		ck_assert(tl_iter_error_is_fatal(it));
 		ck_assert_int_eq(tl_iter_rewind(it, 1), 0);
 		ck_assert_ptr_null(tl_iter_error(it));
 		ck_assert(!tl_iter_error_is_fatal(it));

@@ -234,14 +234,13 @@ START_TEST(a_snapshot_without_its_cursor_is_refused)
 	TALLOC_CTX *root = talloc_new(tl_test_root());
 	struct tl_iter *it = open_it(kept(root));
 	struct tl_snapshot *whole = tl_snapshot_new(root), *part = tl_snapshot_new(root), *stage;
-	const struct place {
-		uint64_t epoch, position;
-		bool ended;
-	} place = { .position = 1 };
+	const struct tl_place place = { .position = 1 };
 	const struct tl_field fields[] = {
-		TL_FIELD(struct place, epoch, TL_U64),
-		TL_FIELD(struct place, position, TL_U64),
-		TL_FIELD(struct place, ended, TL_BOOL),
+		TL_FIELD(struct tl_place, epoch, TL_U64),
+		TL_FIELD(struct tl_place, position, TL_U64),
+		TL_FIELD(struct tl_place, dropped, TL_U64),
+		TL_FIELD(struct tl_place, drop_code, TL_I32),
+		TL_FIELD(struct tl_place, ended, TL_BOOL),
 		TL_FIELD_END,
 	};
 	const char *plan;
@@ -252,8 +251,8 @@ START_TEST(a_snapshot_without_its_cursor_is_refused)
 	/* what tl_iter_save() writes, without the cursors of the stages */
 	tl_snapshot_put_text(part, "dataset", plan);
 	tl_snapshot_put_fields(part, fields, &place);
-	check_load_fails(it, part, "it lacks \"stage 2\"");
-	ck_assert_int_eq(tl_snapshot_group(part, "stage 2", &stage), 0);
+	check_load_fails(it, part, "it lacks \"stage 3\"");
+	ck_assert_int_eq(tl_snapshot_group(part, "stage 3", &stage), 0);
 	ck_assert_int_eq(tl_snapshot_put(stage, "next", TL_U8, 1, &(uint8_t){ 1 }), 0);
 	ck_assert_int_lt(tl_iter_load(it, part), 0);
 	ck_assert_uint_eq(tl_iter_position(it), 0);
@@ -301,6 +300,23 @@ START_TEST(an_epoch_that_cannot_be_started_is_over)
 }
 END_TEST
 
+/* Nothing of it could be told by its place: what is left of the pass before is not to be read on. */
+START_TEST(a_pass_that_cannot_be_started_is_the_end)
+{
+	TALLOC_CTX *root = talloc_new(tl_test_root());
+	struct tl_iter *it = open_it(tl_dataset_repeat(three(root), TL_FOREVER, TL_NEW_EPOCHS));
+	struct tl_item *item;
+
+	ck_assert_int_eq(tl_iter_rewind(it, 402), 0);
+	ck_assert_str_eq(rest(root, it), "0 | 3 | 6 | 9 | 12 | ! | 15 | 18 | "
+					 "0 | 3 | 6 | 9 | 12 | ! | 15 | 18 | # | ");
+	ck_assert_int_eq(tl_error_code(tl_iter_error(it)), -ENOENT);
+	ck_assert_int_eq(tl_iter_next(it, root, &item), TL_END);
+	talloc_free(it);
+	talloc_free(root);
+}
+END_TEST
+
 int main(void)
 {
 	enum { PLANS = sizeof(plans) / sizeof(plans[0]) };
@@ -310,6 +326,7 @@ int main(void)
 		TL_TEST(a_snapshot_without_its_cursor_is_refused),
 		TL_TEST(it_cannot_be_shuffled),
 		TL_TEST(an_epoch_that_cannot_be_started_is_over),
+		TL_TEST(a_pass_that_cannot_be_started_is_the_end),
 	};
 
 	return TL_TEST_RUN("stage", tests);

@@ -7,11 +7,14 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+import tracemalloc
 import warnings
 
 import compat
 
+import numpy
 import torch
 
 TURNS = 9
@@ -197,7 +200,82 @@ def pytorch(program):
     show("train.vs_pytorch", statistics.median(ratios), "x")
 
 
-PEERS = {peer.__name__: peer for peer in (lightning_loop, lightning_fit, torchtnt, ignite, pytorch)}
+IMAGES = 60000
+
+
+def images(program):
+    """Images of an array in a file, in random order, as floats, in batches: see bench/chain.c."""
+    class Source(torch.utils.data.Dataset):
+        def __init__(self, path):
+            self.images = numpy.load(path, mmap_mode="r")
+
+        def __len__(self):
+            return len(self.images)
+
+        def __getitem__(self, index):
+            return self.images[index].astype(numpy.float32) * numpy.float32(1 / 255)
+
+    def data_loader(source):
+        return torch.utils.data.DataLoader(source, batch_size=BATCH, shuffle=True)
+
+    def grain(source):
+        import grain.python
+        return grain.python.MapDataset.source(source).shuffle(seed=1).batch(BATCH)
+
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        numpy.save(file, numpy.zeros((IMAGES, 28 * 28), numpy.uint8))
+        file.flush()
+        source = Source(file.name)
+        for name, make in (("data_loader", data_loader), ("grain", grain)):
+            try:
+                chain = make(source)
+            except ImportError as error:
+                print(f"peers: {name} does not run here: {error}", file=sys.stderr)
+                continue
+            theirs, ratios = [], []
+            for _ in range(3):
+                start = time.perf_counter()
+                count = sum(len(batch) for batch in chain)
+                theirs.append(count / (time.perf_counter() - start))
+                shown = subprocess.run([program, file.name], check=True, text=True,
+                                       stdout=subprocess.PIPE).stdout
+                ratios.append(float(shown.split("\t")[1]) / theirs[-1])
+            show(f"peers.{name}_images_per_s", statistics.median(theirs), "images/s")
+            show(f"data.vs_{name}", statistics.median(ratios), "x")
+
+
+def generators(tloop_peak):
+    """The most blocks at once in a chain of 16 maps: each a generator, or each an iterator."""
+    class Map:
+        def __init__(self, input):
+            self.input = input
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return next(self.input) + 1.0
+
+    def generator(input):
+        for batch in input:
+            result = batch + 1.0
+            yield result
+
+    for name, stage in (("generator", generator), ("iterator", Map)):
+        chain = (numpy.zeros(1 << 17) for _ in range(6))
+        for _ in range(16):
+            chain = stage(chain)
+        tracemalloc.start()
+        for _ in chain:
+            pass
+        peak = tracemalloc.get_traced_memory()[1] / (8 << 17)
+        tracemalloc.stop()
+        show(f"peers.python_{name}_peak_16", peak, "items")
+        show(f"data.vs_python_{name}_peak", peak / float(tloop_peak), "x")
+
+
+PEERS = {peer.__name__: peer for peer in (
+    lightning_loop, lightning_fit, torchtnt, ignite, pytorch, images, generators)}
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")

@@ -23,7 +23,20 @@ struct tl_codec_io {
 	size_t out_size;   /**< how much; may be 0 when only the end is looked for */
 };
 
-/** A codec: a constant table. */
+/**
+ * Gives the next compressed bytes of a file.
+ *
+ * @param file       As given to tl_codec.open_stream.
+ * @param[out] bytes Live until the next call.
+ * @param[out] size  How many; 0 at the end of the file.
+ * @return 0; a negative code.
+ */
+typedef int (*tl_codec_read_fn)(void *file, const uint8_t **bytes, size_t *size);
+
+/**
+ * A codec: a constant table. It has either open and decode, and is handed its input; or, for
+ * libraries that ask for their input themselves, open_stream and read.
+ */
 struct tl_codec {
 	size_t size;      /**< sizeof(struct tl_codec), by TL_CODEC_INIT */
 	const char *name; /**< "gzip", for messages */
@@ -38,13 +51,32 @@ struct tl_codec {
 	int (*open)(TALLOC_CTX *mem_ctx, void **decoder);
 
 	/**
-	 * Decodes until the input is used up, the room is full, or the stream ends.
+	 * Decodes until the input is used up, the room is full, or the stream ends. It only takes
+	 * from @p io: what leaves more in it than there was is an error, -EINVAL.
 	 *
-	 * @param[out] cause A constant string that says what is wrong; may be left alone.
+	 * @param[out] cause A string that says what is wrong, and lives as long as the decoder; may
+	 *                   be left alone.
 	 * @return 0; TL_END at the end of the stream, after its checksum was found right; if more
 	 *         input follows, that is for the caller to judge. -TL_ECORRUPT; -ENOMEM.
 	 */
 	int (*decode)(void *decoder, struct tl_codec_io *io, const char **cause);
+
+	/**
+	 * Makes a decoder that calls @p next for its input, not yet, but in read.
+	 *
+	 * @param file For @p next; both live as long as the decoder.
+	 * @return As open.
+	 */
+	int (*open_stream)(TALLOC_CTX *mem_ctx, tl_codec_read_fn next, void *file, void **decoder);
+
+	/**
+	 * Makes plain bytes.
+	 *
+	 * @param size     At least 1.
+	 * @param[out] got How many, at most @p size; 0 at the end.
+	 * @return 0; -TL_ECORRUPT; -ENOMEM; or as @p next.
+	 */
+	int (*read)(void *decoder, uint8_t *out, size_t size, size_t *got, const char **cause);
 };
 
 /** First in every struct tl_codec. */

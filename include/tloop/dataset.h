@@ -6,9 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <talloc.h>
-#include <tloop/codec.h>
 #include <tloop/dtype.h>
+#include <tloop/error.h>
 #include <tloop/item.h>
+#include <tloop/snapshot.h>
+#include <tloop/source.h>
 #include <tloop/version.h>
 
 /**
@@ -33,82 +35,6 @@
 
 TL_EXTERN_C_BEGIN
 
-struct tl_dataset;
-
-/** @name Sources */
-/** @{ */
-
-/** One of the arrays of tl_dataset_array(). Its samples stand one behind the other. */
-struct tl_array {
-	const char *name;               /**< of the tensor; copied */
-	enum tl_dtype dtype;            /**< of its numbers */
-	uint32_t rank;                  /**< of one sample; 0 if it is a single number */
-	uint64_t shape[TL_TENSOR_RANK]; /**< of one sample */
-	const void *data;               /**< all samples */
-};
-
-/** What tl_dataset_array() takes. */
-struct tl_array_options {
-	size_t size;      /**< sizeof(struct tl_array_options), by TL_ARRAY_OPTIONS_INIT */
-	uint64_t samples; /**< in each of the arrays; 0 is allowed */
-	const struct tl_array *arrays; /**< copied */
-	uint32_t count;                /**< of arrays; at least one */
-	bool copy;                     /**< copy the data, too */
-};
-
-/** First in every struct tl_array_options. */
-#define TL_ARRAY_OPTIONS_INIT .size = sizeof(struct tl_array_options)
-
-/** The same for C++. */
-TL_EXPORT struct tl_array_options tl_array_options_init(void);
-
-/**
- * Items from arrays in memory: the k-th item has the k-th sample of each.
- *
- * The arrays are looked at, not copied, unless told to: they must then outlive the dataset, all
- * that is built on it and their iterators. Each item has a copy of its sample, which may be written
- * to.
- *
- * @param mem_ctx Owns the dataset.
- * @param options May be freed afterwards.
- * @return NULL if there is no memory.
- */
-TL_EXPORT struct tl_dataset *tl_dataset_array(TALLOC_CTX *mem_ctx,
-					      const struct tl_array_options *options);
-
-/**
- * Items of one number, the tensor "value" of type i64: start, start + step, ... as long as they are
- * below @p stop, or above it if @p step is negative.
- *
- * @param step Not 0.
- * @return NULL if there is no memory.
- */
-TL_EXPORT struct tl_dataset *tl_dataset_range(TALLOC_CTX *mem_ctx, int64_t start, int64_t stop,
-					      int64_t step);
-
-/**
- * Items from IDX files, the format of MNIST and its successors: "images" of type u8 and shape
- * [rows, columns], "labels" of type u8 and shape [].
- *
- * The files are read here, at once, into buffers that the datasets share; afterwards they may
- * change or go. All that they say of themselves is checked: magic, type, dimensions, their size to
- * the byte, and that there are as many labels as images.
- *
- * Kept for tl_iter_open(), with file, offset and cause: -ENOENT and other codes of errno;
- * -TL_EFORMAT if it is not such a file; -TL_ECORRUPT if it is cut off, goes on behind its end, or
- * does not inflate; -TL_EMISMATCH if images and labels are not as many; -ENOMEM if what a file
- * holds finds no room.
- *
- * @param mem_ctx Owns the dataset.
- * @param images  A path.
- * @param labels  A path; NULL if there are none.
- * @param codec   How both are compressed, &tl_gzip say; NULL if they are not.
- * @return NULL if there is no memory.
- */
-TL_EXPORT struct tl_dataset *tl_dataset_idx(TALLOC_CTX *mem_ctx, const char *images,
-					    const char *labels, const struct tl_codec *codec);
-
-/** @} */
 /** @name Transforms */
 /** @{ */
 
@@ -153,16 +79,317 @@ TL_EXPORT struct tl_dataset *tl_dataset_map_inplace(const struct tl_dataset *ds,
 						    tl_map_inplace_fn fn, void *data);
 
 /**
+ * Makes an item of another one, and knows which one it is.
+ *
+ * @param index The item's position in the epoch, where the function stands: 0, 1, 2 ... Errors
+ *              count, too.
+ * @return As tl_map_fn, as are the other parameters.
+ */
+typedef int (*tl_map_index_fn)(TALLOC_CTX *mem_ctx, struct tl_item *in, uint64_t index,
+			       struct tl_item **out, void *data);
+
+/**
+ * As tl_dataset_map(), for a function that is told the index of the item.
+ *
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_map_with_index(const struct tl_dataset *ds,
+						       tl_map_index_fn fn, void *data);
+
+/**
+ * Makes an item of another one with the help of chance.
+ *
+ * @param seed Random bits for this item: seed a generator with them. They are a function of the
+ *             stage's seed, the epoch, and the index of the item.
+ * @return As tl_map_fn, as are the other parameters.
+ */
+typedef int (*tl_random_map_fn)(TALLOC_CTX *mem_ctx, struct tl_item *in, uint64_t seed,
+				struct tl_item **out, void *data);
+
+/**
+ * As tl_dataset_map(), for a function that makes random changes. They are others in each epoch, and
+ * the same whoever makes the items, in whatever order, and after a resumption.
+ *
+ * @param seed Of all items.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_random_map(const struct tl_dataset *ds, uint64_t seed,
+						   tl_random_map_fn fn, void *data);
+
+/**
+ * Gives tensors another type of numbers: each is multiplied by a scale, and then fits the new type
+ * as follows.
+ *
+ * Computed is in double precision; from integers to integers with a scale of 1, it is exact. What
+ * goes to a float is rounded to the nearest, ties to even, and beyond the largest it is infinite.
+ * What goes to an integer is rounded in the same way, then limited to the type's range; not a
+ * number becomes 0. What goes to a bool is whether it is not 0.
+ *
+ * If the numbers stay as large, they are changed in place, unless they are foreign or in a buffer
+ * that others have views of; else old and new ones are there at once.
+ * An item that lacks the tensor is an error, -ENOENT.
+ *
+ * @param name  Of the tensor; NULL for all of an item.
+ * @param scale 1 for none. 1.0 / 255 makes u8 from 0 to 1.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_cast(const struct tl_dataset *ds, const char *name,
+					     enum tl_dtype dtype, double scale);
+
+/** One of the tensors of tl_dataset_select(). */
+struct tl_select {
+	const char *name; /**< copied */
+	const char *as;   /**< what to call it from now on; copied. NULL: as it is called */
+	bool drop;        /**< leave it out */
+};
+
+/** What to do with tensors that are not mentioned. */
+enum tl_select_rest {
+	TL_DROP_OTHERS = 1, /**< leave them out */
+	TL_KEEP_OTHERS = 2, /**< put them behind those that are */
+};
+
+/**
+ * Keeps, renames and leaves out tensors. Those that are mentioned come first, in that order. Their
+ * bytes stay where they are.
+ *
+ * An item that lacks one of them is an error, -ENOENT; one in which two would have the same name,
+ * -EEXIST.
+ *
+ * @param tensors Copied.
+ * @param count   Of them; at least one.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_select(const struct tl_dataset *ds,
+					       const struct tl_select *tensors, uint32_t count,
+					       enum tl_select_rest rest);
+
+/**
+ * Adds a tensor "index" of type i64 and shape []: the position of the item in the epoch, where this
+ * stands, errors included. An item that has one of that name is an error, -EEXIST.
+ *
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_enumerate(const struct tl_dataset *ds);
+
+/**
+ * Says yes or no to an item.
+ *
+ * @param[out] answer False before.
+ * @return 0; a negative code, which becomes an error in this item's place. All else is a fatal
+ *         error, -EINVAL.
+ */
+typedef int (*tl_predicate_fn)(const struct tl_item *item, bool *answer, void *data);
+
+/** How to filter. Zero of anything is its default. */
+struct tl_filter_options {
+	size_t size; /**< sizeof(struct tl_filter_options), by TL_FILTER_OPTIONS_INIT */
+	/**
+	 * The share of each 1000 items that may be rejected, below 1. The item that is one too many
+	 * is an error, -ENODATA, once in these 1000. 0: all may be.
+	 */
+	double max_rejected;
+};
+
+/** First in every struct tl_filter_options. */
+#define TL_FILTER_OPTIONS_INIT .size = sizeof(struct tl_filter_options)
+
+/** The same for C++. */
+TL_EXPORT struct tl_filter_options tl_filter_options_init(void);
+
+/**
+ * The items that a function says yes to. Errors pass.
+ *
+ * What comes behind it can't be found by its number, and its length is not known.
+ *
+ * @param options NULL for the defaults. May be freed afterwards.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_filter(const struct tl_dataset *ds, tl_predicate_fn fn,
+					       void *data,
+					       const struct tl_filter_options *options);
+
+/**
+ * The items before the first one that a function says no to. Errors pass.
+ *
+ * What comes behind it can't be found by its number, and its length is not known.
+ *
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_take_while(const struct tl_dataset *ds, tl_predicate_fn fn,
+						   void *data);
+
+/** What tl_dataset_scan() takes. */
+struct tl_scan_options {
+	size_t size; /**< sizeof(struct tl_scan_options), by TL_SCAN_OPTIONS_INIT */
+	/** As tl_map_fn, and may change the state. */
+	int (*fn)(TALLOC_CTX *mem_ctx, void *state, struct tl_item *in, struct tl_item **out,
+		  void *data);
+	/** Fills in the state for an epoch. It is all zero before, and if this is NULL. */
+	void (*init)(void *state, uint64_t epoch, void *data);
+	void *data;        /**< handed to both; must outlive the iterators */
+	size_t state_size; /**< of the state: a struct without pointers; not 0 */
+	/** The members of the state that are saved, all that matter; must outlive the iterators. */
+	const struct tl_field *fields;
+};
+
+/** First in every struct tl_scan_options. */
+#define TL_SCAN_OPTIONS_INIT .size = sizeof(struct tl_scan_options)
+
+/** The same for C++. */
+TL_EXPORT struct tl_scan_options tl_scan_options_init(void);
+
+/**
+ * Hands each item to a function with a state that is carried from item to item through the epoch: a
+ * running mean, say. Errors pass it by.
+ *
+ * What comes behind it can't be found by its number.
+ *
+ * @param options May be freed afterwards.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_scan(const struct tl_dataset *ds,
+					     const struct tl_scan_options *options);
+
+/**
  * All items in a random order, another one in each epoch. Every item comes exactly once. The order
  * is a function of @p seed, the epoch and the number of items, and takes no memory, see
  * <tloop/permutation.h>.
  *
- * What is before it must have a known length and find an item by its number: all sources and
- * transforms here do.
+ * What is before it must find an item by its number; else it is a mistake, -ENOTSUP. For what does
+ * not, as a filter or a compressed file, there is tl_dataset_shuffle_buffer().
  *
  * @return As tl_dataset_map().
  */
 TL_EXPORT struct tl_dataset *tl_dataset_shuffle(const struct tl_dataset *ds, uint64_t seed);
+
+/**
+ * Makes items of another one, one at a time.
+ *
+ * @param mem_ctx    Owns what is made.
+ * @param in         Not changed, and not returned; its buffers may be kept by views.
+ * @param[in,out] state How far it is with @p in: 0 at first, then whatever it left there. It is
+ *                   saved.
+ * @param[out] out   The next item made of it, on @p mem_ctx.
+ * @param data       As given to tl_dataset_flat_map().
+ * @return 0; TL_END if there are no more; a negative code, which becomes an error in this place,
+ *         and no more are made of @p in. All else, and NULL for an item, is a fatal error, -EINVAL.
+ */
+typedef int (*tl_flat_map_fn)(TALLOC_CTX *mem_ctx, const struct tl_item *in, uint64_t *state,
+			      struct tl_item **out, void *data);
+
+/**
+ * Makes any number of items of each item; they come one after the other. Items behind it can't be
+ * found by their number, and how many there are is not known beforehand.
+ *
+ * Holds one item, that of which others are being made, and never more than one of those. When an
+ * iterator is loaded, that item is read again.
+ *
+ * @param fn   Called by the threads that walk the dataset.
+ * @param data Handed to @p fn; must outlive the iterators.
+ * @param most Items that are made of one; an error, -E2BIG, takes the place of the first that is
+ *             too many, and the next item follows. 0: any number.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_flat_map(const struct tl_dataset *ds, tl_flat_map_fn fn,
+						 void *data, uint64_t most);
+
+/**
+ * Leaves out the items whose tensor has the same bytes as one before in the epoch. Of those it
+ * remembers 128 bits each, which never coincide by chance.
+ *
+ * Holds a table of up to 48 bytes, at least 24, for each different item, which is saved.
+ *
+ * @param tensor Its name; copied. An item without it is an error, -ENOENT.
+ * @param most   How many different ones to remember: the last ones; 0: all. At most 2^30 can be.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_unique(const struct tl_dataset *ds, const char *tensor,
+					       uint64_t most);
+
+/**
+ * Tells the key of an item.
+ *
+ * @return 0; a negative code, which becomes an error in this item's place. All else is a fatal
+ *         error, -EINVAL.
+ */
+typedef int (*tl_key_fn)(const struct tl_item *item, uint64_t *key, void *data);
+
+/**
+ * The same by a key.
+ *
+ * @param fn   Called by the threads that walk the dataset.
+ * @param data Handed to @p fn; must outlive the iterators.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_unique_by(const struct tl_dataset *ds, tl_key_fn fn,
+						  void *data, uint64_t most);
+
+/**
+ * A random order within a buffer of so many items: it is filled, and each time one of them, any,
+ * comes out, the next one goes in. Also for what can't be found by its number.
+ *
+ * Mixes less well than tl_dataset_shuffle(): an item can't come more than @p size places early.
+ *
+ * Holds @p size - 1 items. When an iterator is loaded, they are read again, unless it was opened
+ * with #TL_ITER_SAVE_ITEMS. An error of the input comes when it is met.
+ *
+ * @param size Not 0.
+ * @param seed As of tl_dataset_shuffle(): another order in each epoch.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_shuffle_buffer(const struct tl_dataset *ds, uint64_t size,
+						       uint64_t seed);
+
+/**
+ * A random order within each window of so many consecutive items. Where items before it are found
+ * by their number, they are behind it, and nothing is held; else the window is held.
+ *
+ * The state is two numbers, however large the window: when an iterator is loaded, the rest of the
+ * window is read again. An error of the input comes when it is met, or, where items are found by
+ * their number, in its place in the order.
+ *
+ * @param size Not 0.
+ * @param seed As of tl_dataset_shuffle(): another order in each epoch and window.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_shuffle_window(const struct tl_dataset *ds, uint64_t size,
+						       uint64_t seed);
+
+/**
+ * Keeps what comes before it in memory, so that it is made once for each iterator. Behind it all
+ * epochs have the items of epoch 0 of what is before it: shuffles and random maps belong behind it.
+ *
+ * Holds a copy of each item that was made. When an iterator is loaded, those before its position
+ * are made again, unless they can be found by their number: then each when it is asked for. Errors
+ * come again in each epoch where items come in their order only; where they are found by their
+ * number, the item is tried again.
+ *
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_cache(const struct tl_dataset *ds);
+
+/**
+ * Keeps what comes before it in a file. If there is none, it is written when an iterator is opened,
+ * in one go: all items of epoch 0 of what is before it, under another name in the same folder, then
+ * renamed, so that there is never a part of it. If there is one, what is before it is opened, but
+ * nothing of it is run, and items are read from the file as they are needed; each has a checksum.
+ *
+ * Several may write it at once: the last one's stays. One that is killed leaves its own behind,
+ * under the name PATH.PID.N.tmp, which may be deleted.
+ *
+ * Items that are errors are kept as such, unless they are fatal or may not be errors the next time
+ * (-ENOMEM, -ENOBUFS, -EMFILE, -ENFILE, -ENOSPC, -EDQUOT, -EIO, -EAGAIN, -EINTR, -ETIMEDOUT): then
+ * the file is not written, and the iterator not opened.
+ *
+ * The file holds the description of what is before it. If that is another one now, or if it is
+ * damaged, the iterator is not opened: -TL_EMISMATCH, -TL_EFORMAT, -TL_ECORRUPT; delete it then.
+ * Changes in functions and files it can't notice. It is for machines of the same byte order.
+ *
+ * @param path Copied.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_cache_file(const struct tl_dataset *ds, const char *path);
 
 /** What to do with the samples at the end that do not fill a batch. */
 enum tl_batch_last {
@@ -174,12 +401,13 @@ enum tl_batch_last {
  * Puts items together: a tensor of shape [a, b] becomes one of [size, a, b], with fresh bytes that
  * belong to the batch. tl_item_samples() of it counts those of the items in it.
  *
- * Straight behind a source, or behind shuffle and take on a source, samples are gathered from where
- * they stand and no item is made for each. Items that were mapped are stacked one by one; they must
- * have the same tensors (names, types, shapes), else the batch is an error, -TL_EMISMATCH.
+ * Behind a source whose samples stand in memory or in one file, also with stages in between that
+ * only change their order (shuffle, take, skip, slice, shard), samples are gathered from where they
+ * stand and no item is made for each. Other items are stacked one by one; they must have the same
+ * tensors (names, types, shapes), else the batch is an error, -TL_EMISMATCH.
  *
- * If an item is an error, its batch is that error, and the next one begins where it would have begun
- * without. The other items of the batch are left out.
+ * If an item is an error, its batch is that error, and the next one begins where it would have
+ * begun without. The other items of the batch are left out.
  *
  * @param size Not 0.
  * @return As tl_dataset_map().
@@ -195,17 +423,106 @@ TL_EXPORT struct tl_dataset *tl_dataset_batch(const struct tl_dataset *ds, uint6
  */
 TL_EXPORT struct tl_dataset *tl_dataset_take(const struct tl_dataset *ds, uint64_t count);
 
+/**
+ * All items but the first @p count. Where items are found by their number, those are not made; else
+ * they are made and thrown away, errors with them, but for fatal ones.
+ *
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_skip(const struct tl_dataset *ds, uint64_t count);
+
+/**
+ * The items start, start + step, start + 2 step, ... below @p stop. As of tl_dataset_skip(), the
+ * others are not made if that can be.
+ *
+ * @param stop UINT64_MAX for the end.
+ * @param step Not 0.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_slice(const struct tl_dataset *ds, uint64_t start,
+					      uint64_t stop, uint64_t step);
+
+/**
+ * One of @p count parts, the items rank, rank + count, rank + 2 count, ...: for programs that share
+ * a dataset. Which part an item belongs to depends on its number only. Their lengths differ by one
+ * at most.
+ *
+ * Best behind shuffle, where all parts have the same seed, and before what costs time: as of
+ * tl_dataset_skip(), the others' items are not made if that can be.
+ *
+ * @param rank  Below @p count.
+ * @param count Not 0.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_shard(const struct tl_dataset *ds, uint64_t rank,
+					      uint64_t count);
+
+/** To repeat without end. */
+#define TL_FOREVER UINT64_MAX
+
+/** What the passes of tl_dataset_repeat() are. */
+enum tl_repeat_epochs {
+	/** All passes are alike: the input is in the epoch that the whole is in. */
+	TL_SAME_EPOCH = 1,
+	/**
+	 * Pass p of epoch e is epoch e * count + p of the input, or e + p if it goes on forever: so
+	 * shuffles have another order, and random maps make other changes, in each pass.
+	 */
+	TL_NEW_EPOCHS = 2,
+};
+
+/**
+ * The items again and again. Not needed for epochs, which iterators have of their own.
+ *
+ * If the input can find an item by its number, so can this. The length of what goes on forever is
+ * UINT64_MAX. Passes over an input without items end it, as does, with a fatal error, an input that
+ * can't be taken to the beginning of its next pass.
+ *
+ * @param count How many passes; TL_FOREVER.
+ * @return As tl_dataset_map().
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_repeat(const struct tl_dataset *ds, uint64_t count,
+					       enum tl_repeat_epochs epochs);
+
+/**
+ * The items of some datasets, one dataset after the other. All of them are in the same epoch.
+ *
+ * If each input can find an item by its number and knows its length, so can what is made of them.
+ *
+ * @param mem_ctx Owns the dataset.
+ * @param inputs  Copied: they may be freed afterwards.
+ * @param count   Of inputs; none is a mistake.
+ * @return NULL if there is no memory, or if one of the inputs is NULL.
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_concatenate(TALLOC_CTX *mem_ctx,
+						    const struct tl_dataset *const *inputs,
+						    size_t count);
+
 /** @} */
 /** @name Looking at a dataset */
 /** @{ */
 
 /**
- * How many items it has.
+ * How many items it has, those that will turn out to be errors included; UINT64_MAX if there are
+ * more than can be counted.
  *
  * @return 0; -ENOTSUP if that is not known beforehand; -ENOMEM of NULL; the code of the mistake
  *         that was made in building it.
  */
 TL_EXPORT int tl_dataset_length(const struct tl_dataset *ds, uint64_t *length);
+
+/**
+ * Makes one item by its number, in the order of epoch 0. For many of them open an iterator, and use
+ * tl_iter_at().
+ *
+ * @param mem_ctx    Owns the item and the error.
+ * @param[out] error What went wrong. May be NULL. Untouched on success.
+ * @param[out] item  NULL if TL_END is returned; untouched if the dataset can't be opened.
+ * @return 0; TL_END from the length on; -ENOTSUP if a stage can't find items by their number; as
+ *         tl_iter_open(); or the code of the item that is an error.
+ */
+TL_EXPORT int tl_dataset_at(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds, uint64_t index,
+			    struct tl_error **error, struct tl_item **item);
 
 /**
  * Prints it, a stage on each line: "range(0, 10, 1)\nmap\nbatch(4, drop last)".

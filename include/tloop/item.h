@@ -80,7 +80,8 @@ TL_EXPORT int tl_item_add_buffer(struct tl_item *item, const char *name, enum tl
 /**
  * Adds a tensor on foreign memory, without a copy.
  *
- * @param data Aligned as its numbers must be; must outlive the item. NULL if there are 0 bytes.
+ * @param data Aligned as its numbers must be; must live as long as the item, and may be a child of
+ *             it. NULL if there are 0 bytes. Only what the program itself does writes to it.
  * @return As tl_item_add().
  */
 TL_EXPORT int tl_item_add_foreign(struct tl_item *item, const char *name, enum tl_dtype dtype,

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "data/stats.h"
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+/* The clock */
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* The processor's counter takes a third of the time that the system's clock takes to read. */
+static inline uint64_t now_ticks(void)
+{
+#if defined(__x86_64__)
+	return __rdtsc();
+#else
+	return now_ns();
+#endif
+}
+
+static inline void run_for(struct tl_clock *clock, uint64_t *counter)
+{
+	uint64_t now = now_ticks();
+
+	/* On another processor than before, the counter may be a little behind. */
+	if (now > clock->since)
+		*clock->counter += now - clock->since;
+	clock->since = now;
+	clock->counter = counter;
+}
+
+/* How long a tick is, in ns, as it was since the start. */
+static double tick_ns(const struct tl_clock *clock)
+{
+	uint64_t ticks = now_ticks() - clock->start_ticks;
+
+	return ticks > 0 ? (double)(now_ns() - clock->start_ns) / (double)ticks : 0;
+}
+
+/* Counting */
+
+static const struct tl_upstreams *upstreams_of(const struct tl_stage *stage)
+{
+	return stage->ops->upstreams != NULL ? stage->ops->upstreams(stage->config) : NULL;
+}
+
+int tl_stats_open(struct tl_iter *it, const struct tl_iter *outer)
+{
+	size_t size = sizeof(struct tl_stats) + it->ds->count * sizeof(struct tl_tally);
+
+	it->stats = talloc_zero_size(it, size);
+	if (it->stats == NULL)
+		return -ENOMEM;
+	it->stats->clock = outer != NULL ? outer->stats->clock : &it->stats->own;
+	if (outer == NULL)
+		tl_stats_restart(it);
+	return 0;
+}
+
+void tl_stats_restart(struct tl_iter *it)
+{
+	const struct tl_upstreams *upstreams = it->chain != NULL ? upstreams_of(&it->ds->stages[0])
+								 : NULL;
+	struct tl_clock *own = &it->stats->own;
+
+	memset(it->stats->tallies, 0, it->ds->count * sizeof(struct tl_tally));
+	for (unsigned int i = 0; upstreams != NULL && i < upstreams->count; i++)
+		tl_stats_restart(it->chain->nodes[0].upstreams[i]);
+	*own = (struct tl_clock){ .start_ticks = now_ticks(), .start_ns = now_ns() };
+	own->since = own->start_ticks;
+	own->counter = &own->waited;
+}
+
+static inline struct tl_tally *tally_of(const struct tl_iter *it, const struct tl_stage *stage)
+{
+	return &it->stats->tallies[stage - it->ds->stages];
+}
+
+uint64_t *tl_stats_enter(const struct tl_iter *it, const struct tl_stage *stage)
+{
+	uint64_t *counter;
+
+	if (it->stats == NULL)
+		return NULL;
+	counter = it->stats->clock->counter;
+	run_for(it->stats->clock, &tally_of(it, stage)->ticks);
+	return counter;
+}
+
+void tl_stats_leave(const struct tl_iter *it, uint64_t *counter)
+{
+	if (it->stats != NULL)
+		run_for(it->stats->clock, counter);
+}
+
+void tl_stats_count(const struct tl_iter *it, const struct tl_stage *stage, uint64_t items,
+		    uint64_t bytes)
+{
+	struct tl_tally *tally;
+
+	if (it->stats == NULL)
+		return;
+	tally = tally_of(it, stage);
+	tally->items += items;
+	tally->bytes += bytes;
+}
+
+void tl_stats_count_error(const struct tl_iter *it, const struct tl_stage *stage)
+{
+	if (it->stats != NULL)
+		tally_of(it, stage)->errors++;
+}
+
+int tl_get_measured(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index,
+		    struct tl_item **item)
+{
+	const struct tl_iter *it = node->it;
+	uint64_t *outer = tl_stats_enter(it, node->group.stages);
+	int ret = node->ops->get(node, mem_ctx, index, item);
+
+	if (ret == 0)
+		tl_stats_count(it, node->group.stages, 1, tl_item_bytes(*item));
+	tl_stats_leave(it, outer);
+	return ret;
+}
+
+/* Reading */
+
+/* Of an iterator over inputs: what they gave. */
+static uint64_t items_of_inputs(const struct tl_iter *it, unsigned int inputs)
+{
+	uint64_t items = 0;
+
+	for (unsigned int i = 0; i < inputs; i++) {
+		const struct tl_iter *input = it->chain->nodes[0].upstreams[i];
+
+		items += input->stats->tallies[input->ds->count - 1].items;
+	}
+	return items;
+}
+
+static void read_stage(const struct tl_iter *it, unsigned int i, struct tl_stage_stats *stats)
+{
+	const struct tl_tally *tally = &it->stats->tallies[i];
+	const struct tl_clock *clock = it->stats->clock;
+	const struct tl_upstreams *upstreams = upstreams_of(&it->ds->stages[i]);
+
+	stats->name = it->ds->stages[i].ops->name;
+	stats->items_out = tally->items;
+	stats->errors = tally->errors;
+	stats->bytes_out = tally->bytes;
+	stats->self_ns = (uint64_t)((double)tally->ticks * tick_ns(clock));
+	if (i > 0)
+		stats->items_in = tally[-1].items;
+	else if (upstreams != NULL)
+		stats->items_in = items_of_inputs(it, upstreams->count);
+	if (clock == &it->stats->own && i == it->ds->count - 1)
+		stats->wait_ns = (uint64_t)((double)(clock->waited + now_ticks() - clock->since) *
+					    tick_ns(clock));
+}
+
+/* The stage of a number, counted on through the inputs of a stage, which come before it. */
+static bool find_stage(const struct tl_iter *it, unsigned int *index, unsigned int depth,
+		       struct tl_stage_stats *stats)
+{
+	for (unsigned int i = 0; i < it->ds->count; i++) {
+		const struct tl_upstreams *upstreams = upstreams_of(&it->ds->stages[i]);
+
+		for (unsigned int k = 0; upstreams != NULL && k < upstreams->count; k++) {
+			if (!find_stage(it->chain->nodes[0].upstreams[k], index, depth + 1, stats))
+				continue;
+			if (stats->depth == depth + 1)
+				stats->input = k + 1;
+			return true;
+		}
+		if ((*index)-- == 0) {
+			stats->depth = depth;
+			read_stage(it, i, stats);
+			return true;
+		}
+	}
+	return false;
+}
+
+int tl_iter_stats(const struct tl_iter *it, unsigned int index, struct tl_stage_stats *stats)
+{
+	struct tl_stage_stats found = { .depth = 0 };
+
+	if (it->stats == NULL)
+		return -ENOTSUP;
+	if (!find_stage(it, &index, 0, &found))
+		return TL_END;
+	*stats = found;
+	return 0;
+}
+
+/* As a table */
+
+static double share_of(uint64_t ns, uint64_t all)
+{
+	return all > 0 ? 100.0 * (double)ns / (double)all : 0;
+}
+
+/* "  1: range": the stages of inputs stand before the one over them, further in. */
+static char *add_row(char *text, const struct tl_stage_stats *stats, uint64_t all_ns)
+{
+	char name[32];
+	int indent = (int)stats->depth * 2;
+
+	if (indent > 12)
+		indent = 12;
+	if (stats->input > 0)
+		snprintf(name, sizeof(name), "%*s%u: %s", indent, "", stats->input, stats->name);
+	else
+		snprintf(name, sizeof(name), "%*s%s", indent, "", stats->name);
+	return talloc_asprintf_append_buffer(text,
+					     "%-24.24s %12" PRIu64 " %12" PRIu64 " %8" PRIu64
+					     " %14" PRIu64 " %12.3f %5.1f%%\n",
+					     name, stats->items_in, stats->items_out, stats->errors,
+					     stats->bytes_out, (double)stats->self_ns * 1e-6,
+					     share_of(stats->self_ns, all_ns));
+}
+
+char *tl_iter_describe_stats(TALLOC_CTX *mem_ctx, const struct tl_iter *it)
+{
+	struct tl_stage_stats stats;
+	uint64_t all_ns = 0, wait_ns = 0;
+	TALLOC_CTX *tmp;
+	char *text;
+
+	if (it->stats == NULL)
+		return talloc_strdup(mem_ctx, "");
+	for (unsigned int i = 0; tl_iter_stats(it, i, &stats) == 0; i++) {
+		all_ns += stats.self_ns + stats.wait_ns;
+		wait_ns += stats.wait_ns;
+	}
+	/* What failed half way is not to be left on mem_ctx. */
+	tmp = talloc_new(mem_ctx);
+	if (tmp == NULL)
+		return NULL;
+	text = talloc_asprintf(tmp, "%-24s %12s %12s %8s %14s %12s %6s\n", "stage", "items in",
+			       "items out", "errors", "bytes out", "self ms", "share");
+	for (unsigned int i = 0; text != NULL && tl_iter_stats(it, i, &stats) == 0; i++)
+		text = add_row(text, &stats, all_ns);
+	if (text != NULL)
+		text = talloc_asprintf_append_buffer(text, "%-24s %62.3f %5.1f%%\n",
+						     "(between calls)", (double)wait_ns * 1e-6,
+						     share_of(wait_ns, all_ns));
+	text = talloc_steal(mem_ctx, text);
+	talloc_free(tmp);
+	return text;
+}
