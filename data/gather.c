@@ -37,8 +37,8 @@ static struct tl_item *item_like(const struct tl_node *source, TALLOC_CTX *mem_c
 }
 
 /* Consecutive items of the node, to the first rows of a batch. */
-static int fill(const struct tl_node *node, struct tl_node *source, uint64_t first,
-		uint64_t count, struct tl_item *batch)
+static int fill(const struct tl_node *node, struct tl_node *source, uint64_t first, uint64_t count,
+		struct tl_item *batch)
 {
 	const struct tl_iter *it = node->it;
 	uint64_t index[CHUNK];
@@ -72,7 +72,8 @@ int tl_gather(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t first, uint64_
 
 	if (batch == NULL)
 		return -ENOMEM;
-	for (uint32_t i = 0; (row = source->ops->layout(source->config, i)) != NULL && ret == 0; i++)
+	for (uint32_t i = 0; (row = source->ops->layout(source->config, i)) != NULL && ret == 0;
+	     i++)
 		ret = tl_item_add_rows(batch, row, count);
 	outer = tl_stats_enter(it, node->group.stages);
 	if (ret == 0)

@@ -89,8 +89,7 @@ struct tl_error *tl_hold_copy_error(struct tl_node *node, uint64_t index, int co
 
 /* hold_save.c */
 
-int tl_hold_save(const struct tl_node *node, const struct tl_hold *hold,
-		 struct tl_snapshot *group);
+int tl_hold_save(const struct tl_node *node, const struct tl_hold *hold, struct tl_snapshot *group);
 
 /* Finds out which items are needed, at most so many: the slots are as they were, without items. */
 int tl_hold_load(struct tl_node *node, struct tl_hold *hold, uint64_t most,

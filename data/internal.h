@@ -230,8 +230,8 @@ struct tl_stage_ops {
 	/*
 	 * Copies or reads samples to consecutive rows of the item's tensors. 0; or as get.
 	 */
-	int (*fill)(struct tl_node *node, const uint64_t *index, size_t count,
-		    struct tl_item *item, uint64_t row);
+	int (*fill)(struct tl_node *node, const uint64_t *index, size_t count, struct tl_item *item,
+		    uint64_t row);
 };
 
 /* dataset.c */
@@ -310,8 +310,8 @@ int tl_apply_made(struct tl_node *node, const struct tl_stage *stage, uint64_t i
 /* filter.c */
 
 /* Asks a predicate, see tl_dataset_filter(). 0; or a negative code, recorded. */
-int tl_ask(struct tl_node *node, const struct tl_stage *stage, uint64_t index,
-	   tl_predicate_fn fn, void *data, const struct tl_item *item, bool *answer);
+int tl_ask(struct tl_node *node, const struct tl_stage *stage, uint64_t index, tl_predicate_fn fn,
+	   void *data, const struct tl_item *item, bool *answer);
 
 /* slice.c: every step-th item from start on, below stop */
 
@@ -376,7 +376,7 @@ struct tl_place {
 	uint64_t position; /* errors that were dropped counted */
 	uint64_t dropped;
 	int32_t drop_code; /* of the last of them */
-	bool ended; /* it has returned TL_END or a fatal error */
+	bool ended;        /* it has returned TL_END or a fatal error */
 };
 
 struct tl_iter {
@@ -385,7 +385,7 @@ struct tl_iter {
 	bool failing; /* this call has an error already */
 	bool fatal;
 	bool has_error;
-	bool drops; /* some errors are not returned */
+	bool drops;             /* some errors are not returned */
 	struct tl_stats *stats; /* NULL if nothing is measured */
 	const struct tl_dataset *ds;
 	char *plan; /* its description; NULL of an iterator over an input */
@@ -428,8 +428,7 @@ int tl_chain_open(struct tl_iter *it, uint64_t epoch, struct tl_chain **chain);
 void tl_iter_use(struct tl_iter *it, struct tl_chain *chain);
 
 /* An error of the iterator, without a stage. Returns the code. */
-#define tl_iter_fail(it, code, ...) \
-	tl_iter_fail_at(__FILE__, __LINE__, (it), (code), __VA_ARGS__)
+#define tl_iter_fail(it, code, ...) tl_iter_fail_at(__FILE__, __LINE__, (it), (code), __VA_ARGS__)
 int tl_iter_fail_at(const char *file, int line, struct tl_iter *it, int code, const char *format,
 		    ...) TL_PRINTF(5, 6);
 

@@ -1,93 +1,93 @@
 # Fused iterators: sources, transforms, buffers. Uses state/.
 libtloop_la_SOURCES += \
-	%D%/array.c \
 	%D%/at.c \
-	%D%/batch.c \
-	%D%/batch_with.c \
-	%D%/batching.c \
-	%D%/batching.h \
 	%D%/buffer.c \
-	%D%/cache.c \
-	%D%/cache_file.c \
-	%D%/cache_file.h \
-	%D%/cache_write.c \
-	%D%/callback.c \
-	%D%/cast.c \
-	%D%/concatenate.c \
 	%D%/convert.c \
-	%D%/csv.c \
-	%D%/csv.h \
-	%D%/csv_row.c \
-	%D%/csv_table.c \
 	%D%/dataset.c \
-	%D%/decoder.c \
 	%D%/drop.c \
-	%D%/enumerate.c \
-	%D%/file.c \
-	%D%/files.c \
-	%D%/filter.c \
-	%D%/flat_map.c \
-	%D%/from_files.c \
 	%D%/fuse.c \
 	%D%/gather.c \
 	%D%/hold.c \
 	%D%/hold.h \
 	%D%/hold_save.c \
-	%D%/idx.c \
-	%D%/input.c \
-	%D%/interleave.c \
 	%D%/internal.h \
 	%D%/item.c \
 	%D%/item_save.c \
 	%D%/iter.c \
 	%D%/iter_save.c \
-	%D%/map.c \
-	%D%/map_with_index.c \
-	%D%/mix.c \
-	%D%/npy.c \
-	%D%/npz.c \
 	%D%/number.c \
-	%D%/pack.c \
-	%D%/pack.h \
-	%D%/pack_rows.c \
-	%D%/pad.c \
-	%D%/pad.h \
 	%D%/permutation.c \
-	%D%/random_map.c \
-	%D%/range.c \
-	%D%/reader.c \
-	%D%/rebatch.c \
-	%D%/records.c \
-	%D%/repeat.c \
+	%D%/reading/decoder.c \
+	%D%/reading/file.c \
+	%D%/reading/input.c \
+	%D%/reading/reader.c \
+	%D%/reading/utf8.c \
 	%D%/rows.c \
-	%D%/scan.c \
-	%D%/select.c \
-	%D%/shard.c \
-	%D%/shuffle.c \
-	%D%/shuffle_buffer.c \
-	%D%/shuffle_window.c \
-	%D%/skip.c \
-	%D%/slice.c \
+	%D%/sources/array.c \
+	%D%/sources/callback.c \
+	%D%/sources/csv.c \
+	%D%/sources/csv.h \
+	%D%/sources/csv_row.c \
+	%D%/sources/csv_table.c \
+	%D%/sources/files.c \
+	%D%/sources/from_files.c \
+	%D%/sources/idx.c \
+	%D%/sources/npy.c \
+	%D%/sources/npz.c \
+	%D%/sources/range.c \
+	%D%/sources/records.c \
+	%D%/sources/stored.c \
+	%D%/sources/stored.h \
+	%D%/sources/stream.c \
+	%D%/sources/tar.c \
+	%D%/sources/tar_entry.c \
+	%D%/sources/text.c \
+	%D%/sources/tfrecord.c \
+	%D%/sources/tokens.c \
+	%D%/sources/zip.c \
 	%D%/stack.c \
 	%D%/stats.c \
 	%D%/stats.h \
-	%D%/stored.c \
-	%D%/stored.h \
-	%D%/stream.c \
-	%D%/take.c \
-	%D%/take_while.c \
-	%D%/tar.c \
-	%D%/tar_entry.c \
-	%D%/text.c \
-	%D%/tfrecord.c \
-	%D%/tokens.c \
-	%D%/unbatch.c \
-	%D%/unique.c \
-	%D%/upstream.c \
-	%D%/utf8.c \
-	%D%/window.c \
-	%D%/zip.c \
-	%D%/zip_datasets.c
+	%D%/transforms/batch.c \
+	%D%/transforms/batch_with.c \
+	%D%/transforms/batching.c \
+	%D%/transforms/batching.h \
+	%D%/transforms/cache.c \
+	%D%/transforms/cache_file.c \
+	%D%/transforms/cache_file.h \
+	%D%/transforms/cache_write.c \
+	%D%/transforms/cast.c \
+	%D%/transforms/concatenate.c \
+	%D%/transforms/enumerate.c \
+	%D%/transforms/filter.c \
+	%D%/transforms/flat_map.c \
+	%D%/transforms/interleave.c \
+	%D%/transforms/map.c \
+	%D%/transforms/map_with_index.c \
+	%D%/transforms/mix.c \
+	%D%/transforms/pack.c \
+	%D%/transforms/pack.h \
+	%D%/transforms/pack_rows.c \
+	%D%/transforms/pad.c \
+	%D%/transforms/pad.h \
+	%D%/transforms/random_map.c \
+	%D%/transforms/rebatch.c \
+	%D%/transforms/repeat.c \
+	%D%/transforms/scan.c \
+	%D%/transforms/select.c \
+	%D%/transforms/shard.c \
+	%D%/transforms/shuffle.c \
+	%D%/transforms/shuffle_buffer.c \
+	%D%/transforms/shuffle_window.c \
+	%D%/transforms/skip.c \
+	%D%/transforms/slice.c \
+	%D%/transforms/take.c \
+	%D%/transforms/take_while.c \
+	%D%/transforms/unbatch.c \
+	%D%/transforms/unique.c \
+	%D%/transforms/window.c \
+	%D%/transforms/zip_datasets.c \
+	%D%/upstream.c
 
 tloopinclude_HEADERS += \
 	include/tloop/batching.h \
@@ -111,7 +111,7 @@ libtloop_zlib_la_LDFLAGS = -version-info 0:0:0 $(shared_ldflags) \
 libtloop_zlib_la_CFLAGS = $(libtloop_la_CFLAGS) $(ZLIB_CFLAGS)
 libtloop_zlib_la_LIBADD = libtloop.la $(TALLOC_LIBS) $(ZLIB_LIBS)
 EXTRA_libtloop_zlib_la_DEPENDENCIES = libtloop-zlib.map
-libtloop_zlib_la_SOURCES = %D%/gzip.c
+libtloop_zlib_la_SOURCES = %D%/reading/gzip.c
 
 # So is what needs libarchive.
 if HAVE_ARCHIVE
@@ -124,4 +124,4 @@ libtloop_archive_la_LDFLAGS = -version-info 0:0:0 $(shared_ldflags) \
 libtloop_archive_la_CFLAGS = $(libtloop_la_CFLAGS) $(ARCHIVE_CFLAGS)
 libtloop_archive_la_LIBADD = libtloop.la $(TALLOC_LIBS) $(ARCHIVE_LIBS)
 EXTRA_libtloop_archive_la_DEPENDENCIES = libtloop-archive.map
-libtloop_archive_la_SOURCES = %D%/archive.c
+libtloop_archive_la_SOURCES = %D%/reading/archive.c

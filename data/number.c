@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/csv.h"
+#include "data/sources/csv.h"
 
 enum {
 	SAFE_DIGITS = 19, /* that fit 64 bits, whatever they are */

@@ -123,7 +123,7 @@ stage_sources = \
 %C%_test_stage_CFLAGS = $(AM_CFLAGS)
 %C%_test_stage_SOURCES = \
 	%D%/test_stage.c \
-	data/batch.c \
+	data/transforms/batch.c \
 	data/buffer.c \
 	data/dataset.c \
 	data/drop.c \
@@ -132,13 +132,13 @@ stage_sources = \
 	data/item.c \
 	data/iter.c \
 	data/iter_save.c \
-	data/map.c \
+	data/transforms/map.c \
 	data/permutation.c \
-	data/range.c \
-	data/shuffle.c \
+	data/sources/range.c \
+	data/transforms/shuffle.c \
 	data/stack.c \
 	data/stats.c \
-	data/take.c \
+	data/transforms/take.c \
 	data/upstream.c \
 	state/error.c
 

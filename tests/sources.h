@@ -43,7 +43,6 @@ char *source_rest(TALLOC_CTX *mem_ctx, struct tl_iter *it);
 void source_gives(const struct tl_dataset *ds, const char *expected);
 
 /* Opening an iterator must fail with this code and message. Nothing may stay open or allocated. */
-void source_refused(const struct tl_dataset *ds, int code, const char *format, ...)
-	TL_PRINTF(3, 4);
+void source_refused(const struct tl_dataset *ds, int code, const char *format, ...) TL_PRINTF(3, 4);
 
 #endif

@@ -196,9 +196,9 @@ static struct tl_dataset *make_concatenate(TALLOC_CTX *mem_ctx, const struct tl_
 
 #define ITEMS(in_and_out) .bytes = { .peak = (in_and_out) * (uint64_t)INPUT_BYTES }
 
-#define BYTES(most, held)     .bytes = { (most), (held) }
-#define HELD(most, held_items) BYTES((most) * (uint64_t)INPUT_BYTES, \
-				     (held_items) * (uint64_t)INPUT_BYTES)
+#define BYTES(most, held) .bytes = { (most), (held) }
+#define HELD(most, held_items) \
+	BYTES((most) * (uint64_t)INPUT_BYTES, (held_items) * (uint64_t)INPUT_BYTES)
 
 const struct stage stages[] = {
 	{ "array", make_array, ITEMS(1), .source = true },
@@ -250,7 +250,8 @@ const struct stage stages[] = {
 	{ "flat_map", make_flat_map, HELD(2, 1), .sequential = true },
 	{ "unbatch", make_unbatch, HELD(5 + 1, 5), .sequential = true },
 	{ "rebatch", make_rebatch, HELD(7 + 4 + 1, 4), .sequential = true },
-	{ "window", make_window, HELD(3 + 1, 0), .sequential_bytes = { 8064, 3024 }, .mallocs = true },
+	{ "window", make_window, HELD(3 + 1, 0), .sequential_bytes = { 8064, 3024 },
+	  .mallocs = true },
 	{ "window, gathered", make_window_gathered, .bytes = { .peak = 32 }, .source = true },
 	{ "window, sparse", make_window_sparse, HELD(2 + 1, 0) },
 	{ "group_by_window", make_group_by_window, HELD(4 * 2 + 1 + 3, 6), .sequential = true,

@@ -23,8 +23,9 @@ struct tl_dataset *make_text(TALLOC_CTX *mem_ctx, const struct tl_dataset *input
 
 struct tl_dataset *make_csv(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
 {
-	static const char rows[] = "label,p1,p2,p3,y\n\"cat\",1,2,3,-1\n\n\"a \"\"dog\"\"\n\",4,5,6,1e3\n"
-				   "\"a \"\"cow\"\"\n,\",4,5,6,7\nhen,7,8,9,10\n";
+	static const char rows[] =
+		"label,p1,p2,p3,y\n\"cat\",1,2,3,-1\n\n\"a \"\"dog\"\"\n\",4,5,6,1e3\n"
+		"\"a \"\"cow\"\"\n,\",4,5,6,7\nhen,7,8,9,10\n";
 	static const struct tl_csv_column columns[] = {
 		{ .name = "y", .dtype = TL_F32 },
 		{ .name = "pixels", .dtype = TL_U8, .title = "p1", .fields = 3 },

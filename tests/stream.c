@@ -67,9 +67,9 @@ char *rest_as_text(TALLOC_CTX *mem_ctx, struct tl_iter *it)
 	while ((ret = tl_iter_next(it, mem_ctx, &item)) != TL_END) {
 		if (ret < 0) {
 			ck_assert_int_eq(tl_error_code(tl_iter_error(it)), ret);
-			text = talloc_asprintf_append_buffer(
-				text, "%s%s;", tl_iter_error_is_fatal(it) ? "#" : "!",
-				tl_strerror(ret));
+			text = talloc_asprintf_append_buffer(text, "%s%s;",
+							     tl_iter_error_is_fatal(it) ? "#" : "!",
+							     tl_strerror(ret));
 			continue;
 		}
 		text = add_item(text, item);

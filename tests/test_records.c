@@ -306,10 +306,8 @@ START_TEST(bad_fields_are_refused)
 			bad[i].field,
 		};
 		const struct tl_record_options options = {
-			TL_RECORD_OPTIONS_INIT,
-			.path = source_text("records", "12345678"),
-			.fields = fields,
-			.count = 2,
+			TL_RECORD_OPTIONS_INIT,  .path = source_text("records", "12345678"),
+			.fields = fields,        .count = 2,
 			.record = bad[i].record,
 		};
 
@@ -324,7 +322,10 @@ START_TEST(bad_options_are_refused)
 {
 	static const struct tl_record_field a = { .name = "a", .dtype = TL_U8 };
 	static const struct tl_record_field nothing = {
-		.name = "a", .dtype = TL_U8, .rank = 1, .shape = { 0 },
+		.name = "a",
+		.dtype = TL_U8,
+		.rank = 1,
+		.shape = { 0 },
 	};
 	static const struct {
 		struct tl_record_options options;
@@ -370,7 +371,10 @@ END_TEST
 START_TEST(files_of_other_sizes_are_refused)
 {
 	static const struct tl_record_field field = {
-		.name = "a", .dtype = TL_U8, .rank = 1, .shape = { 4 },
+		.name = "a",
+		.dtype = TL_U8,
+		.rank = 1,
+		.shape = { 4 },
 	};
 	struct tl_record_options options = { TL_RECORD_OPTIONS_INIT, .fields = &field, .count = 1 };
 	struct tl_token_options tokens = { TL_TOKEN_OPTIONS_INIT, .length = 1 };

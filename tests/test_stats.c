@@ -281,8 +281,8 @@ END_TEST
 START_TEST(a_table_is_printed)
 {
 	static const char *const lines[] = {
-		"stage                        items in    items out   errors      bytes out      "
-		"self ms  share",
+		("stage                        items in    items out   errors      bytes out      "
+		 "self ms  share"),
 		"  1: range                          0            2        0             16 ",
 		"  2: range                          0            3        0             24 ",
 		"concatenate                         5            5        0             40 ",

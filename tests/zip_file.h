@@ -16,7 +16,8 @@ struct bytes {
 void add_bytes(struct bytes *bytes, const void *at, size_t size);
 
 /* Appends an NPY file. */
-void add_npy(struct bytes *bytes, int version, const char *header, const void *numbers, size_t size);
+void add_npy(struct bytes *bytes, int version, const char *header, const void *numbers,
+	     size_t size);
 
 struct archive {
 	struct {

@@ -107,8 +107,8 @@ struct tl_batching_options {
 	bool pad;
 	const struct tl_padding *paddings; /**< other ways of padding; copied */
 	uint32_t padding_count;            /**< of them */
-	tl_key_fn key;                     /**< only items with the same key come together; or NULL */
-	void *key_data;                    /**< handed to it; must outlive the iterators */
+	tl_key_fn key;  /**< only items with the same key come together; or NULL */
+	void *key_data; /**< handed to it; must outlive the iterators */
 	/** Only items of about the same length do: that of this tensor, its first dimension; copied. */
 	const char *bucket_tensor;
 	const uint64_t *buckets; /**< the longest of each bucket but the last, ascending; copied */
@@ -153,14 +153,15 @@ enum tl_pack_fit {
 
 /** What tl_dataset_pack() takes. Zero of anything is its default. */
 struct tl_pack_options {
-	size_t size;             /**< sizeof(struct tl_pack_options) */
-	const char *tensor;      /**< the sequences, copied; NULL: "tokens" */
-	uint64_t length;         /**< of a row; not 0 */
-	enum tl_pack_fit fit;    /**< TL_PACK_FIRST_FIT unless told */
-	uint32_t rows;           /**< that are open at a time; 16 unless told, one if split */
-	enum tl_batch_last last; /**< what to do with those that are open at the end; TL_KEEP_LAST */
-	bool cut;                /**< cut sequences that are longer than a row; else they are errors */
-	double padding;          /**< that stands where there is no token; must be one of the type */
+	size_t size;          /**< sizeof(struct tl_pack_options) */
+	const char *tensor;   /**< the sequences, copied; NULL: "tokens" */
+	uint64_t length;      /**< of a row; not 0 */
+	enum tl_pack_fit fit; /**< TL_PACK_FIRST_FIT unless told */
+	uint32_t rows;        /**< that are open at a time; 16 unless told, one if split */
+	enum tl_batch_last
+		last;   /**< what to do with those that are open at the end; TL_KEEP_LAST */
+	bool cut;       /**< cut sequences that are longer than a row; else they are errors */
+	double padding; /**< that stands where there is no token; must be one of the type */
 };
 
 /** First in every struct tl_pack_options. */

@@ -206,8 +206,7 @@ TL_EXPORT struct tl_filter_options tl_filter_options_init(void);
  * @return As tl_dataset_map().
  */
 TL_EXPORT struct tl_dataset *tl_dataset_filter(const struct tl_dataset *ds, tl_predicate_fn fn,
-					       void *data,
-					       const struct tl_filter_options *options);
+					       void *data, const struct tl_filter_options *options);
 
 /**
  * The items before the first one that a function says no to. Errors pass.
@@ -494,9 +493,8 @@ TL_EXPORT struct tl_dataset *tl_dataset_repeat(const struct tl_dataset *ds, uint
  * @param count   Of inputs; none is a mistake.
  * @return NULL if there is no memory, or if one of the inputs is NULL.
  */
-TL_EXPORT struct tl_dataset *tl_dataset_concatenate(TALLOC_CTX *mem_ctx,
-						    const struct tl_dataset *const *inputs,
-						    size_t count);
+TL_EXPORT struct tl_dataset *
+tl_dataset_concatenate(TALLOC_CTX *mem_ctx, const struct tl_dataset *const *inputs, size_t count);
 
 /** @} */
 /** @name Looking at a dataset */

@@ -75,8 +75,9 @@ TL_EXPORT struct tl_dataset *tl_dataset_interleave(TALLOC_CTX *mem_ctx,
 
 /** When tl_dataset_mix() ends. */
 enum tl_mix_stop {
-	TL_MIX_FIRST_ENDS = 1, /**< when it is the turn of one that has ended: the ratios stay exact */
-	TL_MIX_ALL_END = 2,    /**< when all have; those that have ended lose their turns */
+	TL_MIX_FIRST_ENDS =
+		1,          /**< when it is the turn of one that has ended: the ratios stay exact */
+	TL_MIX_ALL_END = 2, /**< when all have; those that have ended lose their turns */
 	/** When each has ended once; those that do so before the last one does begin again. */
 	TL_MIX_REPEAT = 3,
 	TL_MIX_FOREVER = 4, /**< never: each begins again; take as many as needed */

@@ -160,19 +160,20 @@ struct tl_csv_column {
 
 /** Flags of tl_dataset_csv(), beside those of enum tl_text_flags. */
 enum tl_csv_flags {
-	TL_CSV_NO_HEADER = 256, /**< the first row is data; columns are those of the file, in order */
+	TL_CSV_NO_HEADER =
+		256, /**< the first row is data; columns are those of the file, in order */
 	TL_CSV_NO_QUOTES = 512, /**< a quote is a character as any other */
 };
 
 /** What tl_dataset_csv() takes. Zero of anything is its default. */
 struct tl_csv_options {
-	size_t size;                         /**< sizeof(struct tl_csv_options) */
-	const char *path;                    /**< copied */
-	const struct tl_codec *codec;        /**< as in struct tl_text_options */
+	size_t size;                  /**< sizeof(struct tl_csv_options) */
+	const char *path;             /**< copied */
+	const struct tl_codec *codec; /**< as in struct tl_text_options */
 	/** Copied; NULL: all that the header names, as text, if these are at most 16384 */
 	const struct tl_csv_column *columns;
-	uint32_t count;                      /**< of columns */
-	uint32_t flags;   /**< of enum tl_csv_flags, and of enum tl_text_flags */
+	uint32_t count; /**< of columns */
+	uint32_t flags; /**< of enum tl_csv_flags, and of enum tl_text_flags */
 	/** Between fields; 0: a comma. No quote, line end, letter, digit, '+', '-' or '.' */
 	char delimiter;
 	uint64_t longest; /**< the longest row, in bytes; 0: 16 MiB */
@@ -227,13 +228,13 @@ struct tl_record_field {
 /** A number of a struct that was written as it is: TL_RECORD_FIELD(struct sample, label, TL_U8). */
 #define TL_RECORD_FIELD(type, member, dtype) \
 	{ \
-		#member, (dtype), 0, { 0 }, offsetof(type, member) \
+#member, (dtype), 0, { 0 }, offsetof(type, member) \
 	}
 
 /** An array of a struct. */
 #define TL_RECORD_ARRAY(type, member, dtype, count) \
 	{ \
-		#member, (dtype), 1, { (count) }, offsetof(type, member) \
+#member, (dtype), 1, { (count) }, offsetof(type, member) \
 	}
 
 /** What tl_dataset_records() takes. Zero of anything is its default. */
@@ -497,8 +498,8 @@ struct tl_callback_ops {
 
 /** What tl_dataset_callback() takes. */
 struct tl_callback_options {
-	size_t size;                       /**< sizeof(struct tl_callback_options) */
-	const char *name;                  /**< for messages, and in snapshots; copied; may be NULL */
+	size_t size;      /**< sizeof(struct tl_callback_options) */
+	const char *name; /**< for messages, and in snapshots; copied; may be NULL */
 	const struct tl_callback_ops *ops; /**< copied */
 	void *data;                        /**< must outlive the dataset and its iterators */
 };

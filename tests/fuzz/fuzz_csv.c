@@ -22,10 +22,8 @@ enum {
 };
 
 static const struct tl_csv_column columns[] = {
-	{ .name = "text", .empty = "nothing" },
-	{ .name = "d", .dtype = TL_F64, .empty = "nan" },
-	{ .name = "f", .dtype = TL_F32 },
-	{ .name = "i", .dtype = TL_I8, .fields = 2 },
+	{ .name = "text", .empty = "nothing" }, { .name = "d", .dtype = TL_F64, .empty = "nan" },
+	{ .name = "f", .dtype = TL_F32 },       { .name = "i", .dtype = TL_I8, .fields = 2 },
 	{ .name = "b", .dtype = TL_BOOL },
 };
 

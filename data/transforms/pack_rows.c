@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data/pack.h"
+#include "data/transforms/pack.h"
 
 /* The places of the tensors in the item of a row. */
 enum {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "config.h"
 
-#include "data/stored.h"
+#include "data/sources/stored.h"
 
 struct tl_record_options tl_record_options_init(void)
 {

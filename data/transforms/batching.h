@@ -5,7 +5,7 @@
 /* What tl_dataset_batch_with() builds, in batch_with.c, and walks, in batching.c. */
 
 #include "data/hold.h"
-#include "data/pad.h"
+#include "data/transforms/pad.h"
 
 struct tl_batching_padding {
 	char tensor[TL_TENSOR_NAME];

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "data/batching.h"
+#include "data/transforms/batching.h"
 
 /* Keys */
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "data/stored.h"
+#include "data/sources/stored.h"
 
 const struct tl_stage_ops tl_npz_ops = {
 	.name = "npz",

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "data/cache_file.h"
+#include "data/transforms/cache_file.h"
 
 enum { CHUNK = 4096 }; /* most records are read at once */
 

@@ -5,7 +5,7 @@
 /* The rows that tl_dataset_pack() fills. */
 
 #include "data/hold.h"
-#include "data/pad.h"
+#include "data/transforms/pad.h"
 
 /* A row that is open. */
 struct tl_pack_row {

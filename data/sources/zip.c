@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "data/stored.h"
+#include "data/sources/stored.h"
 
 enum {
 	END = 22,        /* bytes of the record at the end, without its comment */

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "data/batching.h"
+#include "data/transforms/batching.h"
 
 static int copy_array(const void *config, void **array)
 {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "data/pad.h"
+#include "data/transforms/pad.h"
 
 static bool is_float(enum tl_dtype dtype)
 {

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "data/pack.h"
+#include "data/transforms/pack.h"
 
 enum { ROWS = 16 };
 

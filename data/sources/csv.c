@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data/csv.h"
+#include "data/sources/csv.h"
 
 struct csv_cursor {
 	struct tl_reader *reader;

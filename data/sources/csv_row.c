@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "data/csv.h"
+#include "data/sources/csv.h"
 
 /* What is known of a row so far. */
 struct scan {

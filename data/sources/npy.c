@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data/stored.h"
+#include "data/sources/stored.h"
 
 enum {
 	MAGIC = 6,

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data/csv.h"
+#include "data/sources/csv.h"
 
 enum { MOST_FIELDS = 1 << 22 }; /* of a row */
 

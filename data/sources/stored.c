@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "data/stored.h"
+#include "data/sources/stored.h"
 
 enum { BLOCK = 16384 }; /* bytes of records that are read at once, on the stack */
 

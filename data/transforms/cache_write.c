@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/cache_file.h"
+#include "data/transforms/cache_file.h"
 
 enum {
 	TRIES = 100, /* of names that are taken */
