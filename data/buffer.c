@@ -25,19 +25,28 @@
 
 enum {
 	ALIGNMENT = 64,
-	CLASSES = 312,
+	CLASSES = TL_SIZE_STEPS,
 };
 
 #define LARGEST       (UINT64_C(1) << 47)
 #define DEFAULT_LIMIT (UINT64_C(256) << 20)
 
-/* Stands before the bytes. The pointers are those of the recycler. */
+/* Stands before the bytes, or, where those are of a source, apart from them. */
 struct block {
 	atomic_uint handles;
 	unsigned int class;
-	uint64_t size; /* that was asked for */
-	struct block *newer, *older;
-	struct block *class_newer, *class_older;
+	uint64_t size;                   /* that was asked for */
+	struct tl_buffer_source *source; /* NULL: the recycler */
+	union {
+		struct {
+			struct block *newer, *older;
+			struct block *class_newer, *class_older;
+		}; /* the recycler's */
+		struct {
+			uint8_t *bytes;
+			uint64_t number;
+		}; /* the source's */
+	};
 };
 
 _Static_assert(sizeof(struct block) <= ALIGNMENT, "a block's head takes one line");
@@ -54,26 +63,35 @@ static struct {
 	struct block *newest, *oldest;
 	struct block *class_newest[CLASSES];
 	struct tl_buffer_stats stats;
+	struct tl_buffer_source *source; /* set while there is one thread */
 } recycler = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.limit = DEFAULT_LIMIT,
 };
 
-/* Lines of 64 bytes, up to eight of them one by one, then in eight steps per doubling: m << e. */
+/* A step's end is m << e. */
+unsigned int tl_size_step(uint64_t quanta, uint64_t *rounded)
+{
+	unsigned int exponent, steps;
+
+	if (quanta <= 8) {
+		*rounded = quanta + (quanta == 0);
+		return (unsigned int)*rounded - 1;
+	}
+	exponent = 60 - (unsigned int)__builtin_clzll(quanta - 1);
+	steps = (unsigned int)((quanta - 1) >> exponent) + 1; /* 9 ... 16 */
+	*rounded = (uint64_t)steps << exponent;
+	return 8 * exponent + steps - 1;
+}
+
+/* In lines of 64 bytes. */
 static unsigned int class_of(uint64_t size, uint64_t *room)
 {
 	uint64_t lines = size / ALIGNMENT + (size % ALIGNMENT != 0);
-	unsigned int exponent, steps;
+	unsigned int class = tl_size_step(lines, &lines);
 
-	if (lines <= 8) {
-		lines += lines == 0;
-		*room = lines * ALIGNMENT;
-		return (unsigned int)lines - 1;
-	}
-	exponent = 60 - (unsigned int)__builtin_clzll(lines - 1);
-	steps = (unsigned int)((lines - 1) >> exponent) + 1; /* 9 ... 16 */
-	*room = ((uint64_t)steps << exponent) * ALIGNMENT;
-	return 8 * exponent + steps - 1;
+	*room = lines * ALIGNMENT;
+	return class;
 }
 
 static uint64_t room_of(const struct block *block)
@@ -195,8 +213,58 @@ static struct block *block_new(uint64_t size)
 	}
 	block->class = class;
 	block->size = size;
+	block->source = NULL;
 	atomic_init(&block->handles, 1);
 	return block;
+}
+
+static struct block *block_over(struct tl_buffer_source *source, void *bytes, uint64_t number,
+				uint64_t size)
+{
+	struct block *block = malloc(sizeof(*block));
+
+	if (block == NULL)
+		return NULL;
+	block->size = size;
+	block->source = source;
+	block->bytes = bytes;
+	block->number = number;
+	atomic_init(&block->handles, 1);
+	pthread_mutex_lock(&recycler.lock);
+	count_birth(size);
+	pthread_mutex_unlock(&recycler.lock);
+	return block;
+}
+
+/* Takes bytes of the source that is set, for a block of its own. */
+static struct block *block_from(struct tl_buffer_source *source, uint64_t size)
+{
+	struct block *block;
+	uint64_t number;
+	void *bytes;
+	int ret;
+
+	if (size > LARGEST)
+		return NULL;
+	ret = source->take(source, size, &bytes, &number);
+	if (ret < 0)
+		return NULL;
+	if (ret == TL_BUFFER_ELSEWHERE)
+		return block_new(size);
+	block = block_over(source, bytes, number, size);
+	if (block == NULL)
+		source->put(source, number);
+	return block;
+}
+
+static void block_put(struct block *block)
+{
+	pthread_mutex_lock(&recycler.lock);
+	recycler.stats.live_buffers--;
+	recycler.stats.live_bytes -= block->size;
+	pthread_mutex_unlock(&recycler.lock);
+	block->source->put(block->source, block->number);
+	free(block);
 }
 
 static void block_release(struct block *block)
@@ -206,6 +274,10 @@ static void block_release(struct block *block)
 
 	if (atomic_fetch_sub_explicit(&block->handles, 1, memory_order_acq_rel) > 1)
 		return;
+	if (block->source != NULL) {
+		block_put(block);
+		return;
+	}
 	room = room_of(block);
 
 	pthread_mutex_lock(&recycler.lock);
@@ -228,22 +300,70 @@ static int buffer_destructor(struct tl_buffer *buffer)
 	return 0;
 }
 
+_Thread_local int (*tl_buffer_gate)(uint64_t size);
+
+static uint8_t *block_bytes(struct block *block)
+{
+	return block->source != NULL ? block->bytes : (uint8_t *)block + ALIGNMENT;
+}
+
+/* A handle for a block, which is NULL if there was no memory. */
+static int hold(struct tl_buffer *made, struct block *block, struct tl_buffer **buffer)
+{
+	if (block == NULL) {
+		talloc_free(made);
+		return -ENOMEM;
+	}
+	made->block = block;
+	made->data = block_bytes(block);
+	made->size = block->size;
+	talloc_set_destructor(made, buffer_destructor);
+	*buffer = made;
+	return 0;
+}
+
 int tl_buffer_new(TALLOC_CTX *mem_ctx, uint64_t size, struct tl_buffer **buffer)
+{
+	struct tl_buffer_source *source = recycler.source;
+	int ret = tl_buffer_gate != NULL ? tl_buffer_gate(size) : 0;
+	struct tl_buffer *made;
+
+	if (ret < 0)
+		return ret;
+	made = talloc(mem_ctx, struct tl_buffer);
+	if (made == NULL)
+		return -ENOMEM;
+	if (source != NULL && size >= source->least)
+		return hold(made, block_from(source, size), buffer);
+	return hold(made, block_new(size), buffer);
+}
+
+int tl_buffer_over(TALLOC_CTX *mem_ctx, struct tl_buffer_source *source, void *bytes,
+		   uint64_t number, uint64_t size, struct tl_buffer **buffer)
 {
 	struct tl_buffer *made = talloc(mem_ctx, struct tl_buffer);
 
 	if (made == NULL)
 		return -ENOMEM;
-	made->block = block_new(size);
-	if (made->block == NULL) {
-		talloc_free(made);
-		return -ENOMEM;
-	}
-	made->data = (uint8_t *)made->block + ALIGNMENT;
-	made->size = size;
-	talloc_set_destructor(made, buffer_destructor);
-	*buffer = made;
-	return 0;
+	return hold(made, block_over(source, bytes, number, size), buffer);
+}
+
+void tl_buffer_set_source(struct tl_buffer_source *source)
+{
+	recycler.source = source;
+}
+
+bool tl_buffer_is_of(const struct tl_buffer *buffer, const struct tl_buffer_source *source,
+		     uint64_t *number, unsigned int *handles, uint64_t *offset)
+{
+	struct block *block = buffer->block;
+
+	if (block->source == NULL || block->source != source)
+		return false;
+	*number = block->number;
+	*handles = atomic_load_explicit(&block->handles, memory_order_relaxed);
+	*offset = (uint64_t)(buffer->data - block->bytes);
+	return true;
 }
 
 int tl_buffer_view(TALLOC_CTX *mem_ctx, const struct tl_buffer *buffer, uint64_t offset,
@@ -314,6 +434,16 @@ void tl_buffer_set_cache_limit(uint64_t bytes)
 	gone = shrink_to(bytes);
 	pthread_mutex_unlock(&recycler.lock);
 	free_all(gone);
+}
+
+void tl_buffer_lock(void)
+{
+	pthread_mutex_lock(&recycler.lock);
+}
+
+void tl_buffer_unlock(void)
+{
+	pthread_mutex_unlock(&recycler.lock);
 }
 
 void tl_buffer_trim(void)

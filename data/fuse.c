@@ -94,7 +94,7 @@ int tl_get_applied(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index, st
 int tl_get_applied_measured(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index,
 			    struct tl_item **item)
 {
-	uint64_t *outer = tl_stats_enter(node->it, node->group.stages);
+	_Atomic uint64_t *outer = tl_stats_enter(node->it, node->group.stages);
 	int ret = walk(node, mem_ctx, index, item, true);
 
 	tl_stats_leave(node->it, outer);

@@ -67,7 +67,7 @@ int tl_gather(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t first, uint64_
 	struct tl_item *batch = item_like(source, mem_ctx);
 	const struct tl_iter *it = node->it;
 	const struct tl_tensor *row;
-	uint64_t *outer;
+	_Atomic uint64_t *outer;
 	int ret = 0;
 
 	if (batch == NULL)

@@ -32,19 +32,23 @@ static uint64_t oldest_needed(const struct tl_hold *hold)
 	return oldest;
 }
 
-const struct tl_mark *tl_hold_mark(const struct tl_hold *hold)
+static const struct tl_mark *find_mark(const struct tl_hold *hold, uint64_t oldest)
 {
 	const struct tl_mark *found = NULL;
-	uint64_t oldest = oldest_needed(hold);
 
 	for (size_t i = 0; i < hold->mark_count && hold->marks[i].index <= oldest; i++)
 		found = &hold->marks[i];
 	return found;
 }
 
+const struct tl_mark *tl_hold_mark(const struct tl_hold *hold)
+{
+	return find_mark(hold, oldest_needed(hold));
+}
+
 static void forget_marks(struct tl_hold *hold)
 {
-	const struct tl_mark *first = tl_hold_mark(hold);
+	const struct tl_mark *first = find_mark(hold, hold->oldest);
 	size_t gone = first != NULL ? (size_t)(first - hold->marks) : 0;
 
 	for (size_t i = 0; i < gone; i++)
@@ -54,21 +58,29 @@ static void forget_marks(struct tl_hold *hold)
 		memmove(hold->marks, first, hold->mark_count * sizeof(*first));
 }
 
+bool tl_hold_saves_items(const struct tl_node *node, const struct tl_hold *hold)
+{
+	return !hold->ahead && (node->it->options.flags & TL_ITER_SAVE_ITEMS) != 0;
+}
+
 static bool mark_is_due(const struct tl_node *node, const struct tl_hold *hold)
 {
 	uint64_t last = hold->mark_count > 0 ? hold->marks[hold->mark_count - 1].index : 0;
 	uint64_t distance = (hold->next - hold->oldest) / MARK_SHARE;
 
-	if (node->input->random || (node->it->options.flags & TL_ITER_SAVE_ITEMS) != 0)
+	if (node->input->random || tl_hold_saves_items(node, hold))
 		return false;
-	return hold->next - last >= (distance > MARK_DISTANCE ? distance : MARK_DISTANCE);
+	if (hold->ahead || distance < MARK_DISTANCE)
+		distance = MARK_DISTANCE;
+	return hold->next - last >= distance;
 }
 
 void tl_hold_add_mark(struct tl_node *node, struct tl_hold *hold, struct tl_mark mark)
 {
 	struct tl_mark *marks = hold->marks;
 
-	hold->oldest = oldest_needed(hold);
+	if (!hold->ahead)
+		hold->oldest = oldest_needed(hold);
 	forget_marks(hold);
 	if (marks == NULL || hold->mark_count == talloc_array_length(marks)) {
 		marks = talloc_realloc(node->held, marks, struct tl_mark,

@@ -39,7 +39,12 @@ struct tl_hold {
 	uint64_t count;
 	struct tl_held *slots; /* on node->held, in whatever order the stage likes */
 	bool keeps_errors;     /* the stage calls tl_hold_add_error(); it sets this */
-	uint64_t oldest;       /* what was needed first, when the last mark was made */
+	/*
+	 * The stage gives items away as soon as it has read them, and sets this: its items are not
+	 * saved, marks stand at equal distances, and it says itself what is needed first.
+	 */
+	bool ahead;
+	uint64_t oldest; /* what was needed first, when the last mark was made */
 	size_t mark_count;
 	struct tl_mark *marks; /* on node->held, oldest first */
 };
@@ -77,6 +82,9 @@ void tl_hold_drop(struct tl_hold *hold, uint64_t slots);
 
 /* To the beginning. */
 void tl_hold_clear(struct tl_hold *hold);
+
+/* Whether it is saved with its items. */
+bool tl_hold_saves_items(const struct tl_node *node, const struct tl_hold *hold);
 
 /* The last mark that is not behind what is needed first; NULL if there is none. */
 const struct tl_mark *tl_hold_mark(const struct tl_hold *hold);

@@ -87,7 +87,7 @@ static int save_mark(const struct tl_hold *hold, struct tl_snapshot *group)
 
 int tl_hold_save(const struct tl_node *node, const struct tl_hold *hold, struct tl_snapshot *group)
 {
-	bool with_items = (node->it->options.flags & TL_ITER_SAVE_ITEMS) != 0;
+	bool with_items = tl_hold_saves_items(node, hold);
 	struct tl_snapshot *input;
 	int ret;
 
@@ -98,7 +98,7 @@ int tl_hold_save(const struct tl_node *node, const struct tl_hold *hold, struct 
 		ret = save_items(hold, group);
 	if (ret < 0)
 		return ret;
-	if (!with_items && !node->input->random && hold->count > 0)
+	if (!with_items && !node->input->random && (hold->count > 0 || hold->ahead))
 		return save_mark(hold, group);
 	ret = tl_snapshot_group(group, "input", &input);
 	return ret < 0 ? ret : tl_node_save(node->input, input);

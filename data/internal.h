@@ -40,10 +40,54 @@
 
 #include "state/internal.h"
 
+struct tl_node;
+
 /* buffer.c */
 
 /* Whether there are other handles for its bytes. */
 bool tl_buffer_is_shared(const struct tl_buffer *buffer);
+
+/*
+ * Sizes in steps: up to eight quanta one by one, then in eight steps per doubling. Rounds up to the
+ * end of a step, and returns its number, which is below TL_SIZE_STEPS if there are below 2^41.
+ */
+enum { TL_SIZE_STEPS = 312 };
+unsigned int tl_size_step(uint64_t quanta, uint64_t *rounded);
+
+/* Asked before each buffer that this thread makes, if set: 0; or what tl_buffer_new() returns then. */
+extern _Thread_local int (*tl_buffer_gate)(uint64_t size);
+
+/* Held while the process forks, so that the child finds the recycler whole. Both unlock it. */
+void tl_buffer_lock(void);
+void tl_buffer_unlock(void);
+
+enum { TL_BUFFER_ELSEWHERE = 1 };
+
+/* Where the bytes of buffers come from that are not the recycler's. It outlives them. */
+struct tl_buffer_source {
+	/*
+	 * Bytes that begin at a multiple of 64, and a number to know them by. 0; -ENOMEM; or
+	 * TL_BUFFER_ELSEWHERE: the recycler is to be asked.
+	 */
+	int (*take)(struct tl_buffer_source *source, uint64_t size, void **bytes, uint64_t *number);
+	/* When the last handle is freed. By any thread. */
+	void (*put)(struct tl_buffer_source *source, uint64_t number);
+	uint64_t least; /* smaller buffers are the recycler's */
+};
+
+/* Makes it the source of tl_buffer_new() in this process, which has one thread. NULL: no more. */
+void tl_buffer_set_source(struct tl_buffer_source *source);
+
+/* A buffer over bytes that were taken from a source. 0; -ENOMEM, and they are not put. */
+int tl_buffer_over(TALLOC_CTX *mem_ctx, struct tl_buffer_source *source, void *bytes,
+		   uint64_t number, uint64_t size, struct tl_buffer **buffer);
+
+/*
+ * Whether the bytes are of a source: then their number, how many handles there are, and how far
+ * behind the first byte this one begins.
+ */
+bool tl_buffer_is_of(const struct tl_buffer *buffer, const struct tl_buffer_source *source,
+		     uint64_t *number, unsigned int *handles, uint64_t *offset);
 
 /* item.c */
 
@@ -56,6 +100,10 @@ enum { TL_MOST_TENSORS = 16384 };
 /* Fills in all but data and buffer. 0; -EINVAL; -EOVERFLOW. */
 int tl_tensor_describe(struct tl_tensor *tensor, const char *name, enum tl_dtype dtype,
 		       uint32_t rank, const uint64_t *shape);
+
+/* Adds a tensor on the bytes of a buffer that is its child already, and becomes its own. */
+int tl_item_add_own(struct tl_item *item, const char *name, enum tl_dtype dtype, uint32_t rank,
+		    const uint64_t *shape, struct tl_buffer *buffer);
 
 /* Adds a fresh tensor that holds so many of the given. As tl_item_add(). */
 int tl_item_add_rows(struct tl_item *item, const struct tl_tensor *row, uint64_t rows);
@@ -87,15 +135,40 @@ void tl_item_remove(struct tl_item *item, uint32_t place);
 /* Counts as many samples as the other, unless it was told how many. */
 void tl_item_inherit_samples(struct tl_item *item, const struct tl_item *from);
 
-/* A copy, with bytes of its own. 0; -ENOMEM. */
+/* A copy of its tensors, with bytes of its own. 0; -ENOMEM. */
 int tl_item_copy(TALLOC_CTX *mem_ctx, const struct tl_item *item, struct tl_item **copy);
 
 /*
- * Adds the tensors of another item, without copies, with their names behind a prefix; the other
- * becomes a child of this one. 0; -EEXIST or -EINVAL for the name of a tensor, whose place in the
+ * Adds the tensors of another item, without copies, with their names behind a prefix; the other, which
+ * has no object, becomes a child of this one. 0; -EEXIST or -EINVAL for the name of a tensor, whose place in the
  * other is told, and the item is not to be used any more.
  */
 int tl_item_adopt(struct tl_item *item, struct tl_item *other, const char *prefix, uint32_t *place);
+
+/* What is wrong with a handler that a program gave, or NULL. */
+const char *tl_handler_fault(const struct tl_handler *handler);
+
+/* That of the item's object; NULL if it has none. */
+const struct tl_handler *tl_item_object_handler(const struct tl_item *item);
+
+/* object.c: objects of items */
+
+/* Each buffer that hangs on a context, at whatever depth. */
+typedef void (*tl_buffer_visit_fn)(const struct tl_buffer *buffer, void *data);
+void tl_buffers_below(const void *mem_ctx, tl_buffer_visit_fn visit, void *data);
+
+/* The bytes of its tensors, and of the buffers of its object. */
+uint64_t tl_item_all_bytes(const struct tl_item *item);
+
+/*
+ * For stages that make new items of tensors, which would lose an object: 0; or -ENOTSUP, recorded, if
+ * the item has one. What it is, and the how-manieth, is for the message: "item", "input".
+ */
+int tl_refuse_object(struct tl_node *node, const char *what, uint64_t number,
+		     const struct tl_item *item);
+
+/* An item of the node's input, by tl_node_get() and tl_refuse_object(). */
+int tl_get_plain(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index, struct tl_item **item);
 
 /* stack.c: batches made of items, and items of batches */
 
@@ -149,7 +222,6 @@ static inline uint64_t tl_scale(uint64_t bits, uint64_t range)
 
 /* Stages */
 
-struct tl_node;
 struct tl_upstreams;
 
 /* What an apply of a filter returns for an item that it leaves out. Never seen outside. */
@@ -197,6 +269,12 @@ struct tl_stage_ops {
 	 * and tl_node_load(): for a stage that reads ahead, and when loaded reads again.
 	 */
 	bool saves_input;
+	/*
+	 * The stages before it are walked aside, by another thread: they are no nodes of its chain,
+	 * it has no input, and opens, rewinds, saves and loads what tl_iter_open_aside() gives it.
+	 * It is sequential.
+	 */
+	bool aside;
 	size_t cursor_size;
 	const struct tl_field *cursor_fields;
 	/* Once for each node, when the one before it is open. NULL of element-wise stages. */
@@ -223,6 +301,11 @@ struct tl_stage_ops {
 	 */
 	int (*apply)(struct tl_node *node, const struct tl_stage *stage, TALLOC_CTX *mem_ctx,
 		     uint64_t index, struct tl_item **item);
+	/*
+	 * How long the thread that walks it has waited for workers so far, and how long those have
+	 * worked. Any thread may ask. May be NULL.
+	 */
+	void (*times)(const struct tl_node *node, uint64_t *blocked_ns, uint64_t *busy_ns);
 	/* Its items are items of its input: from indices of the ones to those of the others. */
 	void (*reorder)(const struct tl_node *node, uint64_t *index, size_t count);
 	/* A tensor of each sample, by its place; NULL behind the last. */
@@ -307,6 +390,13 @@ int tl_apply_fail(struct tl_node *node, const struct tl_stage *stage, uint64_t i
 int tl_apply_made(struct tl_node *node, const struct tl_stage *stage, uint64_t index, int ret,
 		  struct tl_item *made, struct tl_item **item);
 
+/*
+ * flat_map.c: what a tl_flat_map_fn has returned for so many-eth part of an item: whether that is one.
+ * 0; TL_END; or a negative code, recorded.
+ */
+int tl_part_check(struct tl_node *node, uint64_t index, uint64_t part, uint64_t most, int ret,
+		  bool made);
+
 /* filter.c */
 
 /* Asks a predicate, see tl_dataset_filter(). 0; or a negative code, recorded. */
@@ -352,7 +442,7 @@ struct tl_node {
 	const void *config;             /* likewise */
 	void *cursor;                   /* likewise */
 	struct tl_iter *it;
-	struct tl_node *input; /* NULL of a source */
+	struct tl_node *input; /* NULL of a source, and of one that walks its input aside */
 	TALLOC_CTX *held;      /* of what it holds between two calls; freed with the iterator */
 	uint64_t epoch;
 	bool random;       /* items are found by their index */
@@ -361,9 +451,10 @@ struct tl_node {
 	uint64_t length;
 	void **cursors;             /* of each stage in the group */
 	struct tl_iter **upstreams; /* of a source over several datasets */
+	struct tl_iter *aside;      /* over the stages before it, if it walks them aside */
 };
 
-/* The nodes of a dataset, from the source on, with all that they hold. */
+/* The nodes of a dataset, from the source on, or the last that is `aside`; with all that they hold. */
 struct tl_chain {
 	unsigned int count;
 	struct tl_node *nodes;
@@ -383,6 +474,7 @@ struct tl_iter {
 	struct tl_node *last; /* of the chain */
 	struct tl_place place;
 	bool failing; /* this call has an error already */
+	bool again;   /* but it is not that of an item, which comes the next time */
 	bool fatal;
 	bool has_error;
 	bool drops;             /* some errors are not returned */
@@ -420,6 +512,13 @@ void tl_node_fatal(struct tl_node *node);
  */
 int tl_iter_open_input(struct tl_node *node, const struct tl_dataset *ds, uint64_t epoch,
 		       struct tl_error **error, struct tl_iter **it);
+
+/*
+ * An iterator over the stages before a node, which another thread may walk: nothing of it is the
+ * node's own iterator's, but the clock of statistics if the caller walks it. It hangs on mem_ctx,
+ * which is nobody's child, with what else it needs, and becomes node->aside. 0; or a code.
+ */
+int tl_iter_open_aside(struct tl_node *node, TALLOC_CTX *mem_ctx, bool by_caller);
 
 /* Opens the nodes of it->ds, at the beginning of an epoch. They are not used yet. */
 int tl_chain_open(struct tl_iter *it, uint64_t epoch, struct tl_chain **chain);

@@ -4,12 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <tloop/handler.h>
+
 #include "data/internal.h"
 
 struct tl_item {
 	uint64_t samples;
 	uint32_t count, room;
-	bool says_samples; /* else it counts as one, or as what it was made of */
+	bool says_samples;                /* else it counts as one, or as what it was made of */
+	const struct tl_handler *handler; /* of the object; NULL if there is none */
+	void *object;                     /* a child */
 	struct tl_tensor tensors[];
 };
 
@@ -57,6 +61,8 @@ struct tl_item *tl_item_new(TALLOC_CTX *mem_ctx, uint32_t tensors)
 	item->count = 0;
 	item->room = tensors;
 	item->says_samples = false;
+	item->handler = NULL;
+	item->object = NULL;
 	return item;
 }
 
@@ -113,6 +119,24 @@ int tl_item_add_buffer(struct tl_item *item, const char *name, enum tl_dtype dty
 		return ret;
 	made->data = tl_buffer_data(made->buffer);
 	return count_tensor(item, tensor);
+}
+
+int tl_item_add_own(struct tl_item *item, const char *name, enum tl_dtype dtype, uint32_t rank,
+		    const uint64_t *shape, struct tl_buffer *buffer)
+{
+	struct tl_tensor *made;
+	int ret;
+
+	ret = next_tensor(item, name, dtype, rank, shape, &made);
+	if (ret < 0)
+		return ret;
+	made->data = tl_buffer_data(buffer);
+	if ((uintptr_t)made->data % tl_dtype_size(dtype) != 0)
+		return -EINVAL;
+	if (made->bytes != tl_buffer_size(buffer))
+		return -ERANGE;
+	made->buffer = buffer;
+	return count_tensor(item, NULL);
 }
 
 int tl_item_add_foreign(struct tl_item *item, const char *name, enum tl_dtype dtype, uint32_t rank,
@@ -181,6 +205,49 @@ uint64_t tl_item_bytes(const struct tl_item *item)
 uint64_t tl_item_samples(const struct tl_item *item)
 {
 	return item->samples;
+}
+
+const char *tl_handler_fault(const struct tl_handler *handler)
+{
+	if (handler->size < sizeof(*handler) || handler->name == NULL)
+		return "its size or its name is missing";
+	if (handler->flat_size == 0 && (handler->pack == NULL || handler->unpack == NULL))
+		return "it has neither both functions nor a flat size";
+	return NULL;
+}
+
+int tl_item_set_object(struct tl_item *item, const struct tl_handler *handler, void *object)
+{
+	if (handler == NULL || object == NULL || tl_handler_fault(handler) != NULL ||
+	    talloc_get_size(object) < handler->flat_size)
+		return -EINVAL;
+	if (item->handler != NULL)
+		return -EEXIST;
+	item->handler = handler;
+	item->object = talloc_steal(item, object);
+	return 0;
+}
+
+void *tl_item_object(const struct tl_item *item, const struct tl_handler *handler)
+{
+	return item->handler == handler ? item->object : NULL;
+}
+
+void *tl_item_take_object(TALLOC_CTX *mem_ctx, struct tl_item *item,
+			  const struct tl_handler *handler)
+{
+	void *object = tl_item_object(item, handler);
+
+	if (object == NULL)
+		return NULL;
+	item->handler = NULL;
+	item->object = NULL;
+	return talloc_steal(mem_ctx, object);
+}
+
+const struct tl_handler *tl_item_object_handler(const struct tl_item *item)
+{
+	return item->handler;
 }
 
 int tl_item_reserve(struct tl_item **item, uint32_t more)

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <tloop/handler.h>
+
 #include "data/hold.h"
 
 static int save_tensor(const struct tl_tensor *tensor, struct tl_snapshot *group)
@@ -29,9 +31,16 @@ static const char *tensor_key(uint32_t i, char key[32])
 
 int tl_item_save(const struct tl_item *item, struct tl_snapshot *group)
 {
+	const struct tl_handler *handler = tl_item_object_handler(item);
 	uint64_t samples = tl_item_samples(item);
-	int ret = tl_snapshot_put(group, "samples", TL_U64, 1, &samples);
+	int ret;
 
+	if (handler != NULL)
+		return tl_snapshot_fail(group, NULL, -ENOTSUP,
+					"an item with an object of type %s can't be saved; open "
+					"the iterator without TL_ITER_SAVE_ITEMS",
+					handler->name);
+	ret = tl_snapshot_put(group, "samples", TL_U64, 1, &samples);
 	for (uint32_t i = 0; i < tl_item_count(item) && ret == 0; i++) {
 		struct tl_snapshot *own;
 		char key[32];

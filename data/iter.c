@@ -132,20 +132,33 @@ static int make_node(struct tl_iter *it, struct tl_chain *chain, unsigned int i,
 	return 0;
 }
 
+/* The last one that walks those before it aside, or else the source. */
+static unsigned int first_of(const struct tl_group *groups, unsigned int count)
+{
+	unsigned int first = count - 1;
+
+	while (first > 0 && !groups[first].stages->ops->aside)
+		first--;
+	return first;
+}
+
 static int make_nodes(struct tl_iter *it, struct tl_chain *chain)
 {
 	struct tl_group *groups = talloc_array(chain, struct tl_group, it->ds->count);
+	unsigned int first;
 	int ret = 0;
 
 	if (groups == NULL)
 		return -ENOMEM;
 	chain->count = tl_fuse(it->ds->stages, it->ds->count,
 			       (it->options.flags & TL_ITER_NO_FUSE) == 0, groups);
+	first = first_of(groups, chain->count);
+	chain->count -= first;
 	chain->nodes = talloc_zero_array(chain, struct tl_node, chain->count);
 	if (chain->nodes == NULL)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < chain->count && ret == 0; i++)
-		ret = make_node(it, chain, i, &groups[i]);
+		ret = make_node(it, chain, i, &groups[first + i]);
 	talloc_free(groups);
 	return ret;
 }
@@ -260,6 +273,32 @@ int tl_iter_open_input(struct tl_node *node, const struct tl_dataset *ds, uint64
 	return open_iter(node->held, ds, &options, node, error, it);
 }
 
+int tl_iter_open_aside(struct tl_node *node, TALLOC_CTX *mem_ctx, bool by_caller)
+{
+	const struct tl_dataset *ds = node->it->ds;
+	unsigned int count = (unsigned int)(node->group.stages - ds->stages);
+	size_t size = sizeof(struct tl_dataset) + count * sizeof(struct tl_stage);
+	/* Its snapshots are made now and then while it is walked, so they are to be small. */
+	const struct tl_iter_options options = {
+		TL_ITER_OPTIONS_INIT,
+		.flags = node->it->options.flags & ~(uint32_t)TL_ITER_SAVE_ITEMS,
+	};
+	struct tl_dataset *before = talloc_named_const(mem_ctx, size, "struct tl_dataset");
+	struct tl_error *error = NULL;
+	int ret;
+
+	if (before == NULL)
+		return -ENOMEM;
+	before->error = NULL;
+	before->count = count;
+	memcpy(before->stages, ds->stages, count * sizeof(struct tl_stage));
+	ret = open_iter(mem_ctx, before, &options, by_caller ? node : NULL, &error, &node->aside);
+	if (ret < 0 && error != NULL)
+		tl_iter_fail_at(tl_error_file(error), tl_error_line(error), node->it, ret, "%s",
+				tl_error_message(error));
+	return ret;
+}
+
 int tl_iter_open_with(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds,
 		      const struct tl_iter_options *given, struct tl_error **error,
 		      struct tl_iter **it)
@@ -340,6 +379,10 @@ int tl_iter_next(struct tl_iter *it, TALLOC_CTX *mem_ctx, struct tl_item **item)
 	}
 	do {
 		ret = get_item(it, mem_ctx, it->place.position, item);
+		if (it->again) {
+			it->again = false;
+			return ret;
+		}
 		it->place.position += ret != TL_END;
 		if (ret == 0)
 			return 0;

@@ -16,6 +16,7 @@ libtloop_la_SOURCES += \
 	%D%/iter.c \
 	%D%/iter_save.c \
 	%D%/number.c \
+	%D%/object.c \
 	%D%/permutation.c \
 	%D%/reading/decoder.c \
 	%D%/reading/file.c \

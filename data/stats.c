@@ -31,13 +31,24 @@ static inline uint64_t now_ticks(void)
 #endif
 }
 
-static inline void run_for(struct tl_clock *clock, uint64_t *counter)
+static inline uint64_t load(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* One thread adds, others may read. */
+static inline void add(_Atomic uint64_t *counter, uint64_t more)
+{
+	atomic_store_explicit(counter, load(counter) + more, memory_order_relaxed);
+}
+
+static inline void run_for(struct tl_clock *clock, _Atomic uint64_t *counter)
 {
 	uint64_t now = now_ticks();
 
 	/* On another processor than before, the counter may be a little behind. */
 	if (now > clock->since)
-		*clock->counter += now - clock->since;
+		add(clock->counter, now - clock->since);
 	clock->since = now;
 	clock->counter = counter;
 }
@@ -72,16 +83,21 @@ int tl_stats_open(struct tl_iter *it, const struct tl_iter *outer)
 
 void tl_stats_restart(struct tl_iter *it)
 {
-	const struct tl_upstreams *upstreams = it->chain != NULL ? upstreams_of(&it->ds->stages[0])
-								 : NULL;
+	const struct tl_node *first = it->chain != NULL ? &it->chain->nodes[0] : NULL;
+	const struct tl_upstreams *upstreams = first != NULL ? upstreams_of(first->group.stages)
+							     : NULL;
 	struct tl_clock *own = &it->stats->own;
 
 	memset(it->stats->tallies, 0, it->ds->count * sizeof(struct tl_tally));
 	for (unsigned int i = 0; upstreams != NULL && i < upstreams->count; i++)
-		tl_stats_restart(it->chain->nodes[0].upstreams[i]);
-	*own = (struct tl_clock){ .start_ticks = now_ticks(), .start_ns = now_ns() };
+		tl_stats_restart(first->upstreams[i]);
+	if (first != NULL && first->aside != NULL)
+		tl_stats_restart(first->aside);
+	own->start_ticks = now_ticks();
+	own->start_ns = now_ns();
 	own->since = own->start_ticks;
 	own->counter = &own->waited;
+	atomic_init(&own->waited, 0);
 }
 
 static inline struct tl_tally *tally_of(const struct tl_iter *it, const struct tl_stage *stage)
@@ -89,9 +105,9 @@ static inline struct tl_tally *tally_of(const struct tl_iter *it, const struct t
 	return &it->stats->tallies[stage - it->ds->stages];
 }
 
-uint64_t *tl_stats_enter(const struct tl_iter *it, const struct tl_stage *stage)
+_Atomic uint64_t *tl_stats_enter(const struct tl_iter *it, const struct tl_stage *stage)
 {
-	uint64_t *counter;
+	_Atomic uint64_t *counter;
 
 	if (it->stats == NULL)
 		return NULL;
@@ -100,7 +116,7 @@ uint64_t *tl_stats_enter(const struct tl_iter *it, const struct tl_stage *stage)
 	return counter;
 }
 
-void tl_stats_leave(const struct tl_iter *it, uint64_t *counter)
+void tl_stats_leave(const struct tl_iter *it, _Atomic uint64_t *counter)
 {
 	if (it->stats != NULL)
 		run_for(it->stats->clock, counter);
@@ -114,21 +130,21 @@ void tl_stats_count(const struct tl_iter *it, const struct tl_stage *stage, uint
 	if (it->stats == NULL)
 		return;
 	tally = tally_of(it, stage);
-	tally->items += items;
-	tally->bytes += bytes;
+	add(&tally->items, items);
+	add(&tally->bytes, bytes);
 }
 
 void tl_stats_count_error(const struct tl_iter *it, const struct tl_stage *stage)
 {
 	if (it->stats != NULL)
-		tally_of(it, stage)->errors++;
+		add(&tally_of(it, stage)->errors, 1);
 }
 
 int tl_get_measured(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index,
 		    struct tl_item **item)
 {
 	const struct tl_iter *it = node->it;
-	uint64_t *outer = tl_stats_enter(it, node->group.stages);
+	_Atomic uint64_t *outer = tl_stats_enter(it, node->group.stages);
 	int ret = node->ops->get(node, mem_ctx, index, item);
 
 	if (ret == 0)
@@ -139,48 +155,84 @@ int tl_get_measured(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index,
 
 /* Reading */
 
+/* The node that the first stages come to; those before it are walked aside. */
+static const struct tl_node *first_node(const struct tl_iter *it)
+{
+	return &it->chain->nodes[0];
+}
+
+/* Who walks a stage of an iterator: itself, or one aside. */
+static const struct tl_iter *walker_of(const struct tl_iter *it, unsigned int i)
+{
+	while (&it->ds->stages[i] < first_node(it)->group.stages)
+		it = first_node(it)->aside;
+	return it;
+}
+
 /* Of an iterator over inputs: what they gave. */
 static uint64_t items_of_inputs(const struct tl_iter *it, unsigned int inputs)
 {
 	uint64_t items = 0;
 
 	for (unsigned int i = 0; i < inputs; i++) {
-		const struct tl_iter *input = it->chain->nodes[0].upstreams[i];
+		const struct tl_iter *input = first_node(it)->upstreams[i];
 
-		items += input->stats->tallies[input->ds->count - 1].items;
+		items += load(&input->stats->tallies[input->ds->count - 1].items);
 	}
 	return items;
 }
 
-static void read_stage(const struct tl_iter *it, unsigned int i, struct tl_stage_stats *stats)
+static void read_times(const struct tl_iter *it, unsigned int i, const struct tl_clock *clock,
+		       struct tl_stage_stats *stats)
 {
-	const struct tl_tally *tally = &it->stats->tallies[i];
-	const struct tl_clock *clock = it->stats->clock;
+	const struct tl_stage *stage = &it->ds->stages[i];
+	const struct tl_node *node = first_node(it);
+	uint64_t ticks = load(&it->stats->tallies[i].ticks), own_ns;
+
+	while (stage >= node->group.stages + node->group.count)
+		node++;
+	if (node->ops->times != NULL)
+		node->ops->times(node, &stats->blocked_ns, &stats->busy_ns);
+	own_ns = (uint64_t)((double)ticks * tick_ns(it->stats->clock));
+	if (it->stats->clock == clock)
+		stats->self_ns = own_ns;
+	else if (own_ns > stats->blocked_ns)
+		stats->busy_ns += own_ns - stats->blocked_ns;
+}
+
+/* The clock is that of the iterator that was asked. */
+static void read_stage(const struct tl_iter *it, unsigned int i, const struct tl_clock *clock,
+		       struct tl_stage_stats *stats)
+{
+	const struct tl_iter *walker = walker_of(it, i);
+	const struct tl_tally *tally = &walker->stats->tallies[i];
 	const struct tl_upstreams *upstreams = upstreams_of(&it->ds->stages[i]);
 
 	stats->name = it->ds->stages[i].ops->name;
-	stats->items_out = tally->items;
-	stats->errors = tally->errors;
-	stats->bytes_out = tally->bytes;
-	stats->self_ns = (uint64_t)((double)tally->ticks * tick_ns(clock));
+	stats->items_out = load(&tally->items);
+	stats->errors = load(&tally->errors);
+	stats->bytes_out = load(&tally->bytes);
+	read_times(walker, i, clock, stats);
 	if (i > 0)
-		stats->items_in = tally[-1].items;
+		stats->items_in = load(&walker_of(it, i - 1)->stats->tallies[i - 1].items);
 	else if (upstreams != NULL)
-		stats->items_in = items_of_inputs(it, upstreams->count);
+		stats->items_in = items_of_inputs(walker, upstreams->count);
 	if (clock == &it->stats->own && i == it->ds->count - 1)
-		stats->wait_ns = (uint64_t)((double)(clock->waited + now_ticks() - clock->since) *
-					    tick_ns(clock));
+		stats->wait_ns =
+			(uint64_t)((double)(load(&clock->waited) + now_ticks() - clock->since) *
+				   tick_ns(clock));
 }
 
 /* The stage of a number, counted on through the inputs of a stage, which come before it. */
 static bool find_stage(const struct tl_iter *it, unsigned int *index, unsigned int depth,
-		       struct tl_stage_stats *stats)
+		       const struct tl_clock *clock, struct tl_stage_stats *stats)
 {
 	for (unsigned int i = 0; i < it->ds->count; i++) {
 		const struct tl_upstreams *upstreams = upstreams_of(&it->ds->stages[i]);
+		const struct tl_node *node = first_node(walker_of(it, i));
 
 		for (unsigned int k = 0; upstreams != NULL && k < upstreams->count; k++) {
-			if (!find_stage(it->chain->nodes[0].upstreams[k], index, depth + 1, stats))
+			if (!find_stage(node->upstreams[k], index, depth + 1, clock, stats))
 				continue;
 			if (stats->depth == depth + 1)
 				stats->input = k + 1;
@@ -188,7 +240,7 @@ static bool find_stage(const struct tl_iter *it, unsigned int *index, unsigned i
 		}
 		if ((*index)-- == 0) {
 			stats->depth = depth;
-			read_stage(it, i, stats);
+			read_stage(it, i, clock, stats);
 			return true;
 		}
 	}
@@ -201,7 +253,7 @@ int tl_iter_stats(const struct tl_iter *it, unsigned int index, struct tl_stage_
 
 	if (it->stats == NULL)
 		return -ENOTSUP;
-	if (!find_stage(it, &index, 0, &found))
+	if (!find_stage(it, &index, 0, it->stats->clock, &found))
 		return TL_END;
 	*stats = found;
 	return 0;
@@ -212,6 +264,16 @@ int tl_iter_stats(const struct tl_iter *it, unsigned int index, struct tl_stage_
 static double share_of(uint64_t ns, uint64_t all)
 {
 	return all > 0 ? 100.0 * (double)ns / (double)all : 0;
+}
+
+/* A line of its own, as most stages have no workers. */
+static char *add_workers(char *text, const struct tl_stage_stats *stats)
+{
+	if (text == NULL || (stats->busy_ns == 0 && stats->blocked_ns == 0))
+		return text;
+	return talloc_asprintf_append_buffer(
+		text, "%-24s workers: busy for %.3f ms, waited for %.3f ms\n", "",
+		(double)stats->busy_ns * 1e-6, (double)stats->blocked_ns * 1e-6);
 }
 
 /* "  1: range": the stages of inputs stand before the one over them, further in. */
@@ -254,7 +316,7 @@ char *tl_iter_describe_stats(TALLOC_CTX *mem_ctx, const struct tl_iter *it)
 	text = talloc_asprintf(tmp, "%-24s %12s %12s %8s %14s %12s %6s\n", "stage", "items in",
 			       "items out", "errors", "bytes out", "self ms", "share");
 	for (unsigned int i = 0; text != NULL && tl_iter_stats(it, i, &stats) == 0; i++)
-		text = add_row(text, &stats, all_ns);
+		text = add_workers(add_row(text, &stats, all_ns), &stats);
 	if (text != NULL)
 		text = talloc_asprintf_append_buffer(text, "%-24s %62.3f %5.1f%%\n",
 						     "(between calls)", (double)wait_ns * 1e-6,

@@ -8,20 +8,25 @@
  * There is one clock, which at each moment runs for one counter: that of the stage that works, or,
  * between two calls, that of waiting. A switch from one to another reads it once. So self times are
  * not differences of times that overlap, and add up to all the time there was.
+ *
+ * What another thread walks has a clock of its own: its times are those of a worker. Only that thread
+ * writes them, and any may read the counters.
  */
+
+#include <stdatomic.h>
 
 #include "data/internal.h"
 
 struct tl_clock {
-	uint64_t since;    /* the last switch */
-	uint64_t *counter; /* what the time since then belongs to */
+	uint64_t since;            /* the last switch */
+	_Atomic uint64_t *counter; /* what the time since then belongs to */
 	uint64_t start_ticks, start_ns;
-	uint64_t waited; /* between calls */
+	_Atomic uint64_t waited; /* between calls */
 };
 
 /* Of one stage. */
 struct tl_tally {
-	uint64_t ticks, items, errors, bytes;
+	_Atomic uint64_t ticks, items, errors, bytes;
 };
 
 struct tl_stats {
@@ -40,8 +45,8 @@ void tl_stats_restart(struct tl_iter *it);
  * The clock goes on for a stage; given back is for what it ran, for tl_stats_leave(). Where there
  * are no statistics, nothing is done.
  */
-uint64_t *tl_stats_enter(const struct tl_iter *it, const struct tl_stage *stage);
-void tl_stats_leave(const struct tl_iter *it, uint64_t *counter);
+_Atomic uint64_t *tl_stats_enter(const struct tl_iter *it, const struct tl_stage *stage);
+void tl_stats_leave(const struct tl_iter *it, _Atomic uint64_t *counter);
 
 /* Counts what a stage gave. */
 void tl_stats_count(const struct tl_iter *it, const struct tl_stage *stage, uint64_t items,

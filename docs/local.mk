@@ -7,7 +7,9 @@ chapters = \
 	%D%/errors.md \
 	%D%/data.md \
 	%D%/stages.md \
-	%D%/embedding.md
+	%D%/parallel.md \
+	%D%/embedding.md \
+	%D%/workers.md
 
 EXTRA_DIST += \
 	$(chapters) \

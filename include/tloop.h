@@ -19,6 +19,7 @@
 #include <tloop/evaluation.h>
 #include <tloop/extension.h>
 #include <tloop/fit.h>
+#include <tloop/handler.h>
 #include <tloop/hook.h>
 #include <tloop/item.h>
 #include <tloop/iter.h>
@@ -29,6 +30,7 @@
 #include <tloop/optimizer.h>
 #include <tloop/options.h>
 #include <tloop/outcome.h>
+#include <tloop/parallel.h>
 #include <tloop/permutation.h>
 #include <tloop/progress.h>
 #include <tloop/progress_bar.h>
@@ -39,5 +41,6 @@
 #include <tloop/stop.h>
 #include <tloop/time.h>
 #include <tloop/version.h>
+#include <tloop/workers.h>
 
 #endif

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -239,6 +240,15 @@ void tl_test_skip(const char *reason)
 {
 	snprintf(notes->skipped, sizeof(notes->skipped), "%s", reason);
 	ck_abort_msg("skipped");
+}
+
+/* ThreadSanitizer forbids what the processes of a program with threads do. */
+bool tl_test_has_processes(void)
+{
+#if defined(__SANITIZE_THREAD__)
+	return false;
+#endif
+	return syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) == 0 || errno != ENOSYS;
 }
 
 const char *tl_test_folder(void)

@@ -2,6 +2,8 @@
 
 # A suite is a program, tests/test_<thing>.c; to add one, add its line.
 suites = \
+	%D%/test_arena \
+	%D%/test_arena_death \
 	%D%/test_batching \
 	%D%/test_buffer \
 	%D%/test_cache \
@@ -26,20 +28,34 @@ suites = \
 	%D%/test_fit_memory \
 	%D%/test_fit_order \
 	%D%/test_fit_resume \
+	%D%/test_handler \
+	%D%/test_held_results \
 	%D%/test_hook \
 	%D%/test_hook_change \
 	%D%/test_hook_filter \
 	%D%/test_idx \
 	%D%/test_item \
+	%D%/test_item_object \
 	%D%/test_iter \
 	%D%/test_joining \
+	%D%/test_kills \
 	%D%/test_loop \
 	%D%/test_model \
 	%D%/test_npy \
 	%D%/test_order \
 	%D%/test_pack \
+	%D%/test_parallel \
+	%D%/test_parallel_flat_map \
+	%D%/test_parcel \
+	%D%/test_parallel_list \
 	%D%/test_permutation \
 	%D%/test_plans \
+	%D%/test_prefetch \
+	%D%/test_process_deaths \
+	%D%/test_process_hosts \
+	%D%/test_process_limits \
+	%D%/test_process_results \
+	%D%/test_process_streams \
 	%D%/test_progress_bar \
 	%D%/test_random_plans \
 	%D%/test_records \
@@ -66,6 +82,7 @@ suites = \
 	%D%/test_stats \
 	%D%/test_stop \
 	%D%/test_tar \
+	%D%/test_template \
 	%D%/test_text \
 	%D%/test_tfrecord \
 	%D%/test_time \
@@ -104,7 +121,9 @@ stage_sources = \
 	%D%/stages_held.c \
 	%D%/stages_held.h \
 	%D%/stages_items.c \
-	%D%/stages_items.h
+	%D%/stages_items.h \
+	%D%/stages_parallel.c \
+	%D%/stages_parallel.h
 %C%_test_conformance_SOURCES = \
 	$(stage_sources) \
 	%D%/test_conformance.c
@@ -132,6 +151,7 @@ stage_sources = \
 	data/item.c \
 	data/iter.c \
 	data/iter_save.c \
+	data/object.c \
 	data/transforms/map.c \
 	data/permutation.c \
 	data/sources/range.c \
@@ -141,6 +161,58 @@ stage_sources = \
 	data/transforms/take.c \
 	data/upstream.c \
 	state/error.c
+
+# What workers stand on is not exported either.
+# Streams whose workers are processes.
+process_sources = \
+	%D%/process_calls.c \
+	%D%/process_calls.h \
+	%D%/process_children.c \
+	%D%/process_children.h
+%C%_test_kills_SOURCES = %D%/test_kills.c $(process_sources)
+%C%_test_process_deaths_SOURCES = %D%/test_process_deaths.c $(process_sources)
+%C%_test_process_hosts_SOURCES = %D%/test_process_hosts.c $(process_sources)
+%C%_test_process_limits_SOURCES = %D%/test_process_limits.c $(process_sources)
+%C%_test_process_results_SOURCES = %D%/test_process_results.c $(process_sources)
+%C%_test_process_streams_SOURCES = %D%/test_process_streams.c $(process_sources)
+
+%C%_test_template_SOURCES = \
+	%D%/test_template.c \
+	data/buffer.c \
+	tasks/gate.c \
+	tasks/line_work.c \
+	tasks/processes/processes.c \
+	tasks/slots.c \
+	tasks/processes/streams.c \
+	tasks/processes/template_process.c \
+	tasks/threads.c \
+	tasks/wait.c
+
+%C%_test_arena_SOURCES = \
+	%D%/test_arena.c \
+	data/buffer.c \
+	tasks/arena/arena_buffer.c
+
+%C%_test_arena_death_SOURCES = \
+	%D%/test_arena_death.c \
+	data/buffer.c \
+	tasks/arena/arena.c \
+	tasks/arena/arena_buffer.c \
+	tasks/arena/arena_death.c \
+	tasks/arena/units.c \
+	tasks/arena/units_free.c
+
+%C%_test_parcel_SOURCES = \
+	%D%/test_parcel.c \
+	data/buffer.c \
+	data/item.c \
+	tasks/arena/arena.c \
+	tasks/arena/arena_buffer.c \
+	tasks/arena/arena_death.c \
+	tasks/arena/parcel_pack.c \
+	tasks/arena/parcel_unpack.c \
+	tasks/arena/units.c \
+	tasks/arena/units_free.c
 
 %C%_test_run_matrix_SOURCES = \
 	%D%/run_model.c \
@@ -189,8 +261,10 @@ TESTS += $(scripts)
 
 EXTRA_DIST += \
 	$(scripts) \
+	%D%/check-models.sh \
 	%D%/fuzz/corpus \
 	%D%/install \
+	%D%/model \
 	%D%/tap.sh \
 	%D%/valgrind.supp
 
@@ -218,6 +292,18 @@ fuzz_programs += %D%/fuzz/fuzz_tfrecord
 fuzz_programs += %D%/fuzz/fuzz_tar
 %C%_fuzz_fuzz_tar_LDADD = $(fuzz_ldadd)
 %C%_fuzz_fuzz_tar_SOURCES = %D%/fuzz/fuzz_tar.c %D%/fuzz/source.c %D%/fuzz/source.h
+fuzz_programs += %D%/fuzz/fuzz_parcel
+%C%_fuzz_fuzz_parcel_LDADD = $(fuzz_ldadd)
+%C%_fuzz_fuzz_parcel_SOURCES = \
+	%D%/fuzz/fuzz_parcel.c \
+	data/buffer.c \
+	data/item.c \
+	tasks/arena/arena.c \
+	tasks/arena/arena_buffer.c \
+	tasks/arena/parcel_pack.c \
+	tasks/arena/parcel_unpack.c \
+	tasks/arena/units.c \
+	tasks/arena/units_free.c
 
 fuzz_ldadd = $(FUZZ_ENGINE) libtloop.la $(TALLOC_LIBS)
 if !FUZZING
@@ -262,8 +348,17 @@ check-helgrind: all
 
 # Other random plans than the usual ones, see test_random_plans.c.
 check-random-plans: all
-	TL_RANDOM_PLANS=$${TL_RANDOM_PLANS:-2000} TL_RANDOM_FIRST=$${TL_RANDOM_FIRST:-1000} \
+	TL_RANDOM_PLANS=$${TL_RANDOM_PLANS:-400} TL_RANDOM_FIRST=$${TL_RANDOM_FIRST:-1000} \
 		$(MAKE) $(AM_MAKEFLAGS) check TESTS=%D%/test_random_plans
+
+# More workers that are killed, see test_kills.c.
+check-kills: all
+	TL_KILLS=$${TL_KILLS:-500} TL_KILLS_FIRST=$${TL_KILLS_FIRST:-1000} \
+		$(MAKE) $(AM_MAKEFLAGS) check TESTS=%D%/test_kills
+
+# The protocols of tasks/, in all their states.
+check-models:
+	TL_SRCDIR='$(abs_top_srcdir)' CC='$(CC)' $(SHELL) $(srcdir)/tests/check-models.sh
 
 # A program that knows the installed copy only, through pkg-config.
 installcheck-local:
@@ -271,4 +366,4 @@ installcheck-local:
 	PKG_CONFIG_PATH="$(pkgconfigdir):$$PKG_CONFIG_PATH" libdir='$(libdir)' \
 		$(SHELL) $(srcdir)/tests/install/check.sh
 
-.PHONY: check-helgrind check-memcheck check-random-plans fuzz-names
+.PHONY: check-helgrind check-kills check-memcheck check-models check-random-plans fuzz-names

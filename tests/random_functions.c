@@ -57,6 +57,13 @@ int stir(TALLOC_CTX *mem_ctx, struct tl_item *in, uint64_t number, struct tl_ite
 	return 0;
 }
 
+int stir_sometimes(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *whim)
+{
+	int ret = fail_sometimes(in, whim);
+
+	return ret == 0 ? stir(mem_ctx, in, 0x55, out, NULL) : ret;
+}
+
 static int make_one(TALLOC_CTX *mem_ctx, const char *name, enum tl_dtype dtype, uint32_t rank,
 		    const uint64_t *shape, const struct tl_tensor **tensor, struct tl_item **item)
 {

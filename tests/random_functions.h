@@ -29,6 +29,9 @@ int key_of_three(const struct tl_item *item, uint64_t *key, void *whim); /* fail
 int stir(TALLOC_CTX *mem_ctx, struct tl_item *in, uint64_t number, struct tl_item **out,
 	 void *none);
 
+/* Changes the first byte; fails sometimes. */
+int stir_sometimes(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *whim);
+
 /* Makes "tokens", u16 [0 to 8]. */
 int make_sequence(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *none);
 

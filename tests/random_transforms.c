@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include <tloop/parallel.h>
+
 #include "tests/random_functions.h"
 #include "tests/random_transforms.h"
 #include "tests/tl-check.h"
@@ -117,6 +119,46 @@ static struct tl_dataset *cache_file(struct planner *p, const struct tl_dataset 
 	char *path = talloc_asprintf(p->mem_ctx, "%s/cache-%u", tl_test_folder(), p->files++);
 
 	return tl_dataset_cache_file(ds, path);
+}
+
+/* Transforms whose work is done beside the loop. In order: what comes must not depend on chance. */
+
+static struct tl_parallel_options any_workers(struct planner *p)
+{
+	return (struct tl_parallel_options){
+		TL_PARALLEL_OPTIONS_INIT,
+		.kind = one_in(p, 4) ? TL_WORKERS_INLINE : TL_WORKERS_THREADS,
+		.workers = (unsigned int)some(p, 3),
+		.window = (uint32_t)below(p, 8),
+		.window_bytes = one_in(p, 2) ? 0 : some(p, 100),
+	};
+}
+
+static struct tl_dataset *parallel_map(struct planner *p, const struct tl_dataset *ds)
+{
+	const struct tl_parallel_options options = any_workers(p);
+
+	return tl_dataset_parallel_map(ds, one_in(p, 2) ? make_sequence : stir_sometimes,
+				       any_whim(p), &options);
+}
+
+static struct tl_dataset *parallel_flat_map(struct planner *p, const struct tl_dataset *ds)
+{
+	const struct tl_parallel_options options = any_workers(p);
+
+	return tl_dataset_parallel_flat_map(ds, make_some, any_whim(p), one_in(p, 2) ? 0 : 2,
+					    &options);
+}
+
+static struct tl_dataset *prefetch(struct planner *p, const struct tl_dataset *ds)
+{
+	const struct tl_prefetch_options options = {
+		TL_PREFETCH_OPTIONS_INIT,
+		.kind = one_in(p, 4) ? TL_WORKERS_INLINE : TL_WORKERS_THREADS,
+		.window_bytes = one_in(p, 2) ? 0 : some(p, 100),
+	};
+
+	return tl_dataset_prefetch(ds, (uint32_t)some(p, 9), &options);
 }
 
 /* Transforms of their order */
@@ -238,12 +280,38 @@ static struct tl_dataset *pack(struct planner *p, const struct tl_dataset *ds)
 }
 
 static struct tl_dataset *(*const transforms[])(struct planner *p, const struct tl_dataset *ds) = {
-	sequence,       failing,         map_with_index, random_map, cast,
-	select_some,    enumerate,       filter,         take_while, scan,
-	flat_map,       unique,          cache,          cache_file, take,
-	skip,           slice,           shard,          repeat,     shuffle,
-	shuffle_buffer, shuffle_window,  batch,          unbatch,    rebatch,
-	window,         group_by_window, batch_with,     pack,
+	sequence,
+	failing,
+	map_with_index,
+	random_map,
+	cast,
+	select_some,
+	enumerate,
+	filter,
+	take_while,
+	scan,
+	flat_map,
+	unique,
+	cache,
+	cache_file,
+	take,
+	skip,
+	slice,
+	shard,
+	repeat,
+	shuffle,
+	shuffle_buffer,
+	shuffle_window,
+	batch,
+	unbatch,
+	rebatch,
+	window,
+	group_by_window,
+	batch_with,
+	pack,
+	parallel_map,
+	prefetch,
+	parallel_flat_map,
 };
 
 struct tl_dataset *any_transform(struct planner *p, const struct tl_dataset *ds)

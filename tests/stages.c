@@ -10,6 +10,7 @@
 #include "tests/stages_files.h"
 #include "tests/stages_held.h"
 #include "tests/stages_items.h"
+#include "tests/stages_parallel.h"
 #include "tests/tl-check.h"
 
 /* The input */
@@ -284,6 +285,58 @@ const struct stage stages[] = {
 	  .mallocs = true },
 	{ "pack, split", make_pack_split, BYTES(100 + INPUT_BYTES + 32, 32), .sequential = true,
 	  .mallocs = true },
+	{ "parallel_map, inline", make_parallel_inline, ITEMS(2), .mallocs = true },
+	{ "parallel_map, inline, as completed", make_parallel_inline_completed, ITEMS(2),
+	  .sequential = true, .mallocs = true },
+	/* so many on the way, each worker's and the caller's output, and what was returned */
+	{ "parallel_map, 1 thread", make_parallel_1, HELD(2 + 2 + 1, 2 + 2), .mallocs = true,
+	  .races = true },
+	{ "parallel_map, 2 threads", make_parallel_2, HELD(5 + 3 + 1, 5 + 3), .mallocs = true,
+	  .races = true },
+	{ "parallel_map, 3 threads", make_parallel_3, HELD(16 + 4 + 1, 16 + 4), .mallocs = true,
+	  .races = true },
+	{ "parallel_map, 8 threads", make_parallel_8, HELD(12 + 9 + 1, 12 + 9), .mallocs = true,
+	  .races = true },
+	{ "parallel_map, 2 threads, as completed", make_parallel_completed_2,
+	  HELD(5 + 3 + 1, 5 + 3), .sequential = true, .mallocs = true, .races = true,
+	  .any_order = true },
+	{ "parallel_map, 8 threads, as completed", make_parallel_completed_8,
+	  HELD(3 + 3 + 1, 3 + 3), .sequential = true, .mallocs = true, .races = true,
+	  .any_order = true },
+	{ "parallel_map, 1 process", make_parallel_process_1, HELD(2 + 2 + 1, 2 + 2),
+	  .mallocs = true, .races = true, .processes = true, .again = true },
+	{ "parallel_map, 2 processes", make_parallel_process_2, HELD(5 + 3 + 1, 5 + 3),
+	  .mallocs = true, .races = true, .processes = true },
+	{ "parallel_map, 3 processes", make_parallel_process_3, HELD(16 + 4 + 1, 16 + 4),
+	  .mallocs = true, .races = true, .processes = true, .again = true },
+	{ "parallel_map, 8 processes", make_parallel_process_8, HELD(12 + 9 + 1, 12 + 9),
+	  .mallocs = true, .races = true, .processes = true, .again = true },
+	{ "parallel_map, 2 processes, as completed", make_parallel_process_completed_2,
+	  HELD(5 + 3 + 1, 5 + 3), .sequential = true, .mallocs = true, .races = true,
+	  .any_order = true, .processes = true },
+	{ "prefetch, inline", make_prefetch_inline, ITEMS(2), .sequential = true, .mallocs = true },
+	/* so many ahead, of which one is made of its input, and what was returned */
+	{ "prefetch, 1 ahead", make_prefetch_1, HELD(1 + 1 + 1, 1 + 1), .sequential = true,
+	  .mallocs = true, .races = true },
+	{ "prefetch, 2 ahead", make_prefetch_2, HELD(2 + 1 + 1, 2 + 1), .sequential = true,
+	  .mallocs = true, .races = true },
+	{ "prefetch, 3 ahead", make_prefetch_3, HELD(3 + 1 + 1, 3 + 1), .sequential = true,
+	  .mallocs = true, .races = true },
+	{ "prefetch, 8 ahead", make_prefetch_8, HELD(8 + 1 + 1, 8 + 1), .sequential = true,
+	  .mallocs = true, .races = true },
+	/* three of each on the way, and an input in each call that is being made */
+	{ "parallel_flat_map, inline", make_parallel_flat_inline, HELD(1 + 3, 2),
+	  .sequential = true, .mallocs = true },
+	{ "parallel_flat_map, 2 threads", make_parallel_flat_2, HELD(3 * 4 + 1, 3 * 4),
+	  .sequential = true, .mallocs = true, .races = true },
+	{ "parallel_flat_map, 2 threads, as completed", make_parallel_flat_completed_2,
+	  HELD(3 * 4 + 1, 3 * 4), .sequential = true, .mallocs = true, .races = true,
+	  .any_order = true },
+	{ "parallel_flat_map, 2 processes", make_parallel_flat_process_2, HELD(3 * 4 + 1, 3 * 4),
+	  .sequential = true, .mallocs = true, .races = true, .processes = true },
+	{ "parallel_flat_map, 3 processes, as completed", make_parallel_flat_process_completed_3,
+	  HELD(4 * 4 + 1, 4 * 4), .sequential = true, .mallocs = true, .races = true,
+	  .any_order = true, .processes = true },
 };
 
 const size_t stage_count = sizeof(stages) / sizeof(stages[0]);

@@ -41,6 +41,10 @@ struct stage {
 	bool needs_random; /* takes only an input that can find an item by its number */
 	bool sequential;   /* its own items can't be found by their number, whatever the input */
 	bool mallocs;      /* takes small memory for items, however much room their context has */
+	bool races;        /* workers are at it: the bytes are the most that there can be */
+	bool any_order;    /* its items come as they are completed */
+	bool processes;    /* needs worker processes */
+	bool again;        /* another line with other numbers, too dear to run out of memory */
 };
 
 extern const struct stage stages[];

@@ -17,8 +17,8 @@ static int64_t value_of(const struct tl_item *item)
 }
 
 /* Three items of each: its bytes plus 0, 1, 2. */
-static int make_three(TALLOC_CTX *mem_ctx, const struct tl_item *in, uint64_t *state,
-		      struct tl_item **out, void *data)
+int make_three(TALLOC_CTX *mem_ctx, const struct tl_item *in, uint64_t *state, struct tl_item **out,
+	       void *data)
 {
 	struct tl_item *made;
 

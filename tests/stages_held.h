@@ -16,4 +16,8 @@ stage_make_fn make_flat_map, make_unbatch, make_rebatch, make_window, make_windo
 	make_mix_first, make_mix_all, make_mix_repeat, make_pack_first, make_pack_best,
 	make_pack_split;
 
+/* A tl_flat_map_fn: three items of each. */
+int make_three(TALLOC_CTX *mem_ctx, const struct tl_item *in, uint64_t *state, struct tl_item **out,
+	       void *data);
+
 #endif

@@ -67,6 +67,9 @@ char *tl_test_data(const char *name);
 /* Ends the test as skipped. Call it before the test allocates. */
 void tl_test_skip(const char *reason) CK_ATTRIBUTE_NORETURN;
 
+/* Whether there is what worker processes need; valgrind has not. */
+bool tl_test_has_processes(void);
+
 /*
  * Runs body with its 1st, 2nd, 3rd, ... allocation failing, until it runs through without. After
  * each round all that body left outside of root must be gone; root is fresh, and freed.

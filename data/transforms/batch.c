@@ -99,7 +99,7 @@ static int stack_items(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t first
 	for (row = 0; row < count && ret == 0; row++) {
 		struct tl_item *one;
 
-		ret = tl_node_get(node->input, cursor->pool, first + row, &one);
+		ret = tl_get_plain(node, cursor->pool, first + row, &one);
 		if (ret == TL_END)
 			break;
 		if (ret == 0 && row == 0)

@@ -336,7 +336,9 @@ int tl_batching_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index,
 		ret = tl_hold_read(node, hold, node->held, &one);
 		if (ret != 0)
 			break;
-		ret = key_of(node, one, hold->next - 1, &key);
+		ret = tl_refuse_object(node, "item", hold->next - 1, one);
+		if (ret == 0)
+			ret = key_of(node, one, hold->next - 1, &key);
 		if (ret == 0)
 			ret = check_lengths(node, one, hold->next - 1);
 		if (ret < 0)

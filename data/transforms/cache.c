@@ -74,7 +74,7 @@ static int make_random(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index
 	if (entry->item == NULL) {
 		struct tl_item *made;
 
-		ret = tl_node_get(node->input, node->held, index, &made);
+		ret = tl_get_plain(node, node->held, index, &made);
 		if (ret == 0)
 			entry->item = made;
 	}
@@ -132,8 +132,8 @@ static int make_next(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index,
 	if (index != cursor->count)
 		cursor->gap = true;
 	if (cursor->gap)
-		return tl_node_get(node->input, mem_ctx, index, item);
-	ret = tl_node_get(node->input, node->held, index, &made);
+		return tl_get_plain(node, mem_ctx, index, item);
+	ret = tl_get_plain(node, node->held, index, &made);
 	if (ret == TL_END)
 		cursor->whole = true;
 	if (ret < 0)

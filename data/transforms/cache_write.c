@@ -192,7 +192,7 @@ static int put_items(struct writer *writer)
 		struct tl_item *item;
 
 		node->it->failing = false;
-		ret = tl_node_get(node->input, writer, writer->count, &item);
+		ret = tl_get_plain(node, writer, writer->count, &item);
 		if (ret == 0) {
 			ret = put_item(writer, item);
 			talloc_free(item);

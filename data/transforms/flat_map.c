@@ -53,6 +53,24 @@ static int broken(struct tl_node *node, uint64_t index, int ret)
 	return ret;
 }
 
+int tl_part_check(struct tl_node *node, uint64_t index, uint64_t part, uint64_t most, int ret,
+		  bool made)
+{
+	if (ret == TL_END)
+		return TL_END;
+	if (ret < 0)
+		return tl_node_fail(node, node->group.stages, ret,
+				    "item %" PRIu64 ", part %" PRIu64 ": %s", index, part + 1,
+				    tl_strerror(ret));
+	if (ret != 0 || !made)
+		return broken(node, index, ret);
+	if (most > 0 && part == most)
+		return tl_node_fail(node, node->group.stages, -E2BIG,
+				    "item %" PRIu64 ": more than %" PRIu64 " are made of it", index,
+				    most);
+	return 0;
+}
+
 /* The next one of the item that is held. */
 static int make_one(struct tl_node *node, TALLOC_CTX *mem_ctx, struct tl_item **item)
 {
@@ -60,22 +78,14 @@ static int make_one(struct tl_node *node, TALLOC_CTX *mem_ctx, struct tl_item **
 	struct flat_map_cursor *cursor = node->cursor;
 	const struct tl_held *in = &cursor->hold.slots[0];
 	struct tl_item *out = NULL;
-	int ret;
+	int ret = flat_map->fn(mem_ctx, in->item, &cursor->state, &out, flat_map->data);
+	bool made = ret == 0 && out != NULL && out != in->item;
 
-	ret = flat_map->fn(mem_ctx, in->item, &cursor->state, &out, flat_map->data);
-	if (ret == TL_END)
-		return TL_END;
-	if (ret < 0)
-		return tl_node_fail(node, node->group.stages, ret,
-				    "item %" PRIu64 ", part %" PRIu64 ": %s", in->index,
-				    cursor->made + 1, tl_strerror(ret));
-	if (ret != 0 || out == NULL || out == in->item)
-		return broken(node, in->index, ret);
-	if (flat_map->most > 0 && cursor->made == flat_map->most) {
-		talloc_free(out);
-		return tl_node_fail(node, node->group.stages, -E2BIG,
-				    "item %" PRIu64 ": more than %" PRIu64 " are made of it",
-				    in->index, flat_map->most);
+	ret = tl_part_check(node, in->index, cursor->made, flat_map->most, ret, made);
+	if (ret != 0) {
+		if (made)
+			talloc_free(out);
+		return ret;
 	}
 	cursor->made++;
 	*item = out;

@@ -93,7 +93,10 @@ static int sequence_of(struct tl_node *node, const struct tl_item *item, uint64_
 	const struct pack *pack = node->config;
 	const struct pack_cursor *cursor = node->cursor;
 	const struct tl_tensor *tensor = tl_item_tensor(item, pack->tensor);
+	int ret = tl_refuse_object(node, "item", index, item);
 
+	if (ret < 0)
+		return ret;
 	if (tensor == NULL)
 		return tl_node_fail(node, node->group.stages, -ENOENT,
 				    "item %" PRIu64 " has no tensor \"%s\"", index, pack->tensor);

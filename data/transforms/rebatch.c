@@ -28,7 +28,9 @@ static int put_rows(struct tl_node *node, TALLOC_CTX *mem_ctx, struct tl_item **
 	uint64_t rows = 0, count;
 	int ret;
 
-	ret = tl_batch_rows(slot->item, &rows);
+	ret = tl_refuse_object(node, "item", slot->index, slot->item);
+	if (ret == 0)
+		ret = tl_batch_rows(slot->item, &rows);
 	if (ret < 0) {
 		ret = tl_node_fail(node, node->group.stages, ret,
 				   "item %" PRIu64 " is no batch: its tensors have not all as "

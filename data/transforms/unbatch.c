@@ -56,7 +56,9 @@ static int next_batch(struct tl_node *node)
 
 		if (ret != 0)
 			return ret;
-		ret = tl_batch_rows(hold->slots[0].item, &rows);
+		ret = tl_refuse_object(node, "item", hold->slots[0].index, hold->slots[0].item);
+		if (ret == 0)
+			ret = tl_batch_rows(hold->slots[0].item, &rows);
 		if (ret < 0)
 			tl_node_fail(node, node->group.stages, ret,
 				     "item %" PRIu64 " is no batch: its tensors have not all as "

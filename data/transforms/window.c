@@ -71,12 +71,12 @@ static void spoil(struct tl_node *node, struct making *making, int code)
 	making->error = node->it->error;
 }
 
-static int put(struct tl_node *node, TALLOC_CTX *mem_ctx, struct making *making,
+static int put(struct tl_node *node, TALLOC_CTX *mem_ctx, struct making *making, uint64_t index,
 	       const struct tl_item *item)
 {
-	int ret = 0;
+	int ret = tl_refuse_object(node, "item", index, item);
 
-	if (making->rows == 0)
+	if (ret == 0 && making->rows == 0)
 		ret = tl_stack_new(mem_ctx, item, making->room, &making->stack);
 	if (ret == 0)
 		ret = tl_stack_put(making->stack, making->rows, item);
@@ -97,11 +97,12 @@ static int make_random(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t first
 	int ret = 0;
 
 	for (uint64_t i = 0; i < making->room && ret == 0; i++) {
+		uint64_t index = first + i * window->stride;
 		struct tl_item *item;
 
-		ret = tl_node_get(node->input, cursor->pool, first + i * window->stride, &item);
+		ret = tl_node_get(node->input, cursor->pool, index, &item);
 		if (ret == 0)
-			ret = put(node, mem_ctx, making, item);
+			ret = put(node, mem_ctx, making, index, item);
 		talloc_free_children(cursor->pool);
 	}
 	return ret;
@@ -133,7 +134,7 @@ static int read_one(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t first,
 	if (ret < 0 && needed_later)
 		tl_hold_add_error(node, hold, ret);
 	if (ret == 0 && needed_now && making->code == 0)
-		ret = put(node, mem_ctx, making, item);
+		ret = put(node, mem_ctx, making, hold->next - 1, item);
 	if (ret < 0 && needed_now)
 		spoil(node, making, ret);
 	if (item != NULL && needed_later)
@@ -176,7 +177,7 @@ static void make_of_held(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t fir
 
 		if (making->rows == making->room || (slot->index - first) % window->stride != 0)
 			continue;
-		ret = slot->item != NULL ? put(node, mem_ctx, making, slot->item)
+		ret = slot->item != NULL ? put(node, mem_ctx, making, slot->index, slot->item)
 					 : tl_hold_fail(node, slot);
 		if (ret < 0)
 			spoil(node, making, ret);

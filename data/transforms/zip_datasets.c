@@ -140,12 +140,14 @@ static int zip_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index, st
 
 	if (ret != 0)
 		return ret;
-	for (unsigned int i = 0; i < count; i++)
+	for (unsigned int i = 0; i < count && ret == 0; i++) {
 		tensors += tl_item_count(items[i]);
-	made = tl_item_new(mem_ctx, tensors);
+		ret = tl_refuse_object(node, "the item of input", i + 1, items[i]);
+	}
+	made = ret == 0 ? tl_item_new(mem_ctx, tensors) : NULL;
 	if (made == NULL) {
 		free_items(items, count);
-		return -ENOMEM;
+		return ret < 0 ? ret : -ENOMEM;
 	}
 	tl_item_set_samples(made, tl_item_samples(items[0]));
 	for (; done < count && ret == 0; done += ret == 0)

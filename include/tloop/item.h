@@ -14,7 +14,8 @@
  * Items: what datasets consist of. A record of named tensors, as one talloc object.
  *
  * The tensors stand in the item itself, their bytes in buffers whose handles are its children. So
- * talloc_free() of an item frees all of it, and an item made on a talloc pool costs no malloc.
+ * talloc_free() of an item frees all of it, and an item made on a talloc pool costs no malloc. What
+ * is no tensor, a mesh or a tree, can be its object.
  *
  * An item belongs to one thread at a time. To hand one to another thread, make it outside of any
  * pool and talloc_steal() it to NULL.
@@ -41,6 +42,7 @@ struct tl_tensor {
 };
 
 struct tl_item;
+struct tl_handler;
 
 /**
  * Makes an item without tensors, of one sample.
@@ -97,7 +99,7 @@ TL_EXPORT const struct tl_tensor *tl_item_at(const struct tl_item *item, uint32_
 /** A tensor by its name; NULL if there is none. It lives with the item. */
 TL_EXPORT const struct tl_tensor *tl_item_tensor(const struct tl_item *item, const char *name);
 
-/** The bytes of its tensors. */
+/** The bytes of its tensors. Those of its object are not counted. */
 TL_EXPORT uint64_t tl_item_bytes(const struct tl_item *item);
 
 /**
@@ -109,6 +111,34 @@ TL_EXPORT uint64_t tl_item_samples(const struct tl_item *item);
 
 /** Says how many samples the item stands for. */
 TL_EXPORT void tl_item_set_samples(struct tl_item *item, uint64_t samples);
+
+/**
+ * Gives it an object: what is no tensor. It has one at most.
+ *
+ * Stages that pass items on keep it, and so do parallel stages: threads hand it over as it is, and
+ * processes by its handler, which must be in their options. Stages that make new items of tensors,
+ * as batches, zip and caches do, return -ENOTSUP in the item's place, as does tl_iter_save() with
+ * TL_ITER_SAVE_ITEMS: a map before them takes it out, or makes an item without.
+ *
+ * @param handler Of its type, see <tloop/handler.h>; must stay in place as long as the item.
+ * @param object  On talloc; becomes the item's child.
+ * @return 0; -EEXIST if it has one; -EINVAL for a handler that lacks something, or an object that
+ *         is NULL or smaller than the handler's flat struct. The object is the caller's then.
+ */
+TL_EXPORT int tl_item_set_object(struct tl_item *item, const struct tl_handler *handler,
+				 void *object);
+
+/** Its object; NULL unless it has one of that handler. It lives with the item; may be changed. */
+TL_EXPORT void *tl_item_object(const struct tl_item *item, const struct tl_handler *handler);
+
+/**
+ * Takes its object out; the item has none any more.
+ *
+ * @param mem_ctx Owns it then.
+ * @return NULL unless it has one of that handler.
+ */
+TL_EXPORT void *tl_item_take_object(TALLOC_CTX *mem_ctx, struct tl_item *item,
+				    const struct tl_handler *handler);
 
 TL_EXTERN_C_END
 

@@ -191,16 +191,18 @@ TL_EXPORT int tl_iter_load(struct tl_iter *it, const struct tl_snapshot *group);
 
 /** What a stage of an iterator has done since it was opened, or loaded. */
 struct tl_stage_stats {
-	const char *name;     /**< of the stage: "map"; a constant string */
-	unsigned int depth;   /**< 0; 1 for a stage of an input of one of those; and so on */
-	unsigned int input;   /**< of which input it is, from 1; 0 at depth 0 */
-	uint64_t items_in;    /**< that it got from the stage before it, or from its inputs */
-	uint64_t items_out;   /**< that it gave */
-	uint64_t errors;      /**< that began in it */
-	uint64_t bytes_out;   /**< of the tensors that it gave */
-	uint64_t self_ns;     /**< that it worked, without what others did for it in this time */
-	uint64_t wait_ns;     /**< that it waited to be asked; told of the last stage */
-	uint64_t reserved[8]; /**< 0 */
+	const char *name;    /**< of the stage: "map"; a constant string */
+	unsigned int depth;  /**< 0; 1 for a stage of an input of one of those; and so on */
+	unsigned int input;  /**< of which input it is, from 1; 0 at depth 0 */
+	uint64_t items_in;   /**< that it got from the stage before it, or from its inputs */
+	uint64_t items_out;  /**< that it gave */
+	uint64_t errors;     /**< that began in it */
+	uint64_t bytes_out;  /**< of the tensors that it gave */
+	uint64_t self_ns;    /**< that it worked, without what others did for it in this time */
+	uint64_t wait_ns;    /**< that it waited to be asked; told of the last stage */
+	uint64_t blocked_ns; /**< that it waited for workers: a part of self_ns, or of their time */
+	uint64_t busy_ns;    /**< that workers worked for it, beside the loop: no part of self_ns */
+	uint64_t reserved[6]; /**< 0 */
 };
 
 /**
@@ -209,6 +211,10 @@ struct tl_stage_stats {
  * Each moment belongs to one stage, or to waiting: the self times of all stages and the time waited
  * add up to the time since the iterator was opened. All but the times is the same whether stages
  * are fused or not. What tl_iter_at() asked for counts, and so does what a stage read and left out.
+ *
+ * What workers do, see <tloop/parallel.h>, takes place at the same time and is told apart: of a
+ * parallel map it is its calls that workers made; of the stages before a prefetch it is all their
+ * work, so that they have no self time, and the items that were made ahead are counted.
  *
  * @param index From 0. The stages of a dataset come in their order; those of a stage's inputs come
  *              before it.

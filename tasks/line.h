@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#ifndef TLOOP_TASKS_LINE_H
+#define TLOOP_TASKS_LINE_H
+
+/*
+ * A line of calls, on its way to workers and back: the slots of one stage that is open, and who works
+ * on them. All functions are the caller's, one thread at a time, unless they say otherwise.
+ *
+ * Workers are threads of a pool, or a crew of processes that only this line has. With threads, where
+ * there is nothing to wait for but calls that nobody has claimed, the caller makes one itself;
+ * inline is that there are no workers.
+ */
+
+#include <pthread.h>
+#include <talloc.h>
+#include <tloop/parallel.h>
+
+#include "tasks/slots.h"
+
+/* Each record begins with it. */
+struct tl_call {
+	_Atomic bool stop;        /* nobody wants its result */
+	_Atomic bool begun;       /* a worker makes it, or has */
+	bool late;                /* it has come to an end, after its deadline */
+	uint32_t retries;         /* how often it was made again */
+	_Atomic uint64_t started; /* in ns; 0: not yet, or it waits at the gate, or nobody cares */
+	uint64_t bytes;           /* that it has taken of the budget */
+	uint64_t sent_bytes;      /* of these, what it was sent with */
+};
+
+enum { TL_LINE_PROCESSES = 127 };
+
+/* What of a line stands in memory that it shares with its processes, before the slots. */
+struct tl_line_shared {
+	_Atomic bool closing;
+	_Atomic uint32_t batch;   /* calls that take some microseconds, or a worker's share */
+	_Atomic uint64_t busy_ns; /* of all calls but the caller's */
+	_Atomic uint32_t started; /* processes that are ready to work, or have failed to be */
+	_Atomic int32_t failed;   /* with which code, the last of them */
+	/* Of each process: it is to begin no call any more, by the caller; it has made some, by itself. */
+	_Atomic bool dismissed[TL_LINE_PROCESSES], worked[TL_LINE_PROCESSES];
+};
+
+struct tl_line_config {
+	uint32_t record; /* bytes */
+	uint32_t room;   /* positions that can be out at a time */
+	bool one_by_one; /* by one worker, in their order: where there is one, the caller makes none */
+	unsigned int share;      /* of the room, of each worker */
+	unsigned int most_batch; /* 0: its share */
+	uint64_t deadline;       /* of a call, in ns; 0: none */
+	uint64_t budget;         /* of bytes; UINT64_MAX: any */
+	struct tl_cancel *cancel;
+	const struct tl_crew_config *crew; /* processes, instead of a pool; need not stay */
+	/* Makes the call. By a worker. Not called if it is not wanted any more. */
+	void (*run)(void *record, uint64_t position, void *data);
+	/* The bytes of buffers that a call has left in its record. By a worker. */
+	uint64_t (*bytes)(void *record, void *data);
+	/* Frees what is in the record of a call that was published: made, or not. */
+	void (*discard)(uint64_t position, void *data);
+	void *data;
+};
+
+enum {
+	TL_OUT_NOT,
+	TL_OUT, /* published, and neither taken nor abandoned */
+	TL_OUT_ABANDONED,
+};
+
+struct tl_line {
+	struct tl_line_config config;
+	struct tl_line_shared *shared;
+	size_t shared_size;
+	struct tl_slots *slots;      /* behind that */
+	uint8_t *out;                /* of each slot: how it is used, TL_OUT_... */
+	_Atomic uint64_t blocked_ns; /* that the caller has waited */
+	bool spins;                  /* there are cores for all */
+	struct tl_spin spin;         /* the caller's */
+	struct tl_crew *crew;        /* NULL: no processes */
+	/* Where its worker dozes within a call, if it is one by one; else NULL. */
+	struct tl_doze *_Atomic inner;
+
+	/* The pool's, under its lock. */
+	struct tl_workers *workers; /* NULL: inline, or processes */
+	struct tl_line *next;
+	unsigned int visitors;
+};
+
+/*
+ * Opens one, with the workers of a pool, or with none. Freeing it waits for the calls that run, and
+ * discards what was not taken.
+ */
+int tl_line_open(TALLOC_CTX *mem_ctx, const struct tl_line_config *config,
+		 struct tl_workers *workers, struct tl_error **error, struct tl_line **line);
+
+/* The record of the next call; NULL if the room is used up. */
+void *tl_line_next(struct tl_line *line);
+
+/* Waits until it is not, where abandoned calls use it. 0; -ECANCELED; -EOWNERDEAD. */
+int tl_line_wait_room(struct tl_line *line);
+
+/* Publishes it, with so many bytes: to be made, or as if it had been. Returns its position. */
+uint64_t tl_line_go(struct tl_line *line, uint64_t bytes);
+uint64_t tl_line_skip(struct tl_line *line);
+
+/* Says that so many were published. */
+void tl_line_ring(struct tl_line *line, unsigned int calls);
+
+/*
+ * Waits until one of these calls is done, of those that were not taken, and says which one. 0;
+ * -ETIMEDOUT: that one is over its deadline; -ECANCELED; -EOWNERDEAD: there are no processes any
+ * more, and tl_crew_failure() tells why.
+ */
+int tl_line_wait(struct tl_line *line, uint64_t first, uint64_t end, uint64_t *position);
+
+/* Whether that would be 0 at once. */
+bool tl_line_look(const struct tl_line *line, uint64_t first, uint64_t end, uint64_t *position);
+
+/* Says which call is the oldest that was not taken: it may go over the budget. */
+void tl_line_set_oldest(struct tl_line *line, uint64_t position);
+
+/* Whether there are bytes for more. */
+bool tl_line_is_full(const struct tl_line *line);
+
+/* Whether it was published and neither taken nor abandoned. */
+bool tl_line_is_out(const struct tl_line *line, uint64_t position);
+
+static inline void *tl_line_record(const struct tl_line *line, uint64_t position)
+{
+	return tl_slots_record(line->slots, position);
+}
+
+/* A call that is done was taken: what is in its record is nobody's any more. */
+void tl_line_take(struct tl_line *line, uint64_t position);
+
+/* Nobody wants a call any more. It need not be done; it is discarded, now or later. */
+void tl_line_abandon(struct tl_line *line, uint64_t position);
+
+/* The same for all, and waits for those that run. */
+void tl_line_empty(struct tl_line *line);
+
+/* By a worker: makes calls of the line while there are some, or for a slice of time. How many. */
+unsigned int tl_line_work(struct tl_line *line, unsigned int worker);
+
+/* Whether this thread is in a call. */
+bool tl_line_in_call(void);
+
+/* Whether this process has opened it: it is no copy in one that the program has forked. */
+bool tl_line_is_ours(const struct tl_line *line);
+
+/* For the files of the line */
+
+/* Whether a worker has claimed it and is not done. */
+bool tl_line_is_claimed(const struct tl_line *line, uint64_t position);
+
+/* Discards what a call has left, of one that is done or that the caller has claimed. */
+void tl_line_discard(struct tl_line *line, uint64_t position);
+
+/* Makes so many calls, at most. Returns how many. */
+unsigned int tl_line_make(struct tl_line *line, unsigned int worker, unsigned int most,
+			  uint64_t *now);
+
+/* Makes this one, by the caller, unless somebody has claimed it. */
+bool tl_line_make_at(struct tl_line *line, uint64_t position, uint64_t *now);
+
+/* Whether this thread is one of a pool's, in a call. */
+bool tl_line_in_call_of(const struct tl_workers *workers);
+
+/* Says where this thread dozes, or that it does not, NULL, to those whose calls it is in. */
+void tl_line_note_doze(struct tl_doze *doze);
+
+/* Wakes the worker that dozes within a call of the line. */
+void tl_line_shake_inner(struct tl_line *line);
+
+/* Waits until a call that was abandoned is done. 0; -EOWNERDEAD: it never will be. */
+int tl_line_wait_abandoned(struct tl_line *line, uint64_t position);
+
+static inline uint8_t *tl_line_out(const struct tl_line *line, uint64_t position)
+{
+	return &line->out[position & (line->slots->count - 1)];
+}
+
+/* threads.c: the pool's end of it */
+void tl_workers_attach(struct tl_workers *workers, struct tl_line *line);
+void tl_workers_detach(struct tl_workers *workers, struct tl_line *line);
+void tl_workers_ring(struct tl_workers *workers, unsigned int calls);
+bool tl_workers_are_ours(const struct tl_workers *workers);
+
+/*
+ * threads.c: by a worker: it waits for room in a line, and has waited. If all of them do, those who
+ * wait for other lines are woken, as they have nobody to wait for.
+ */
+void tl_workers_enter_gate(struct tl_workers *workers);
+void tl_workers_leave_gate(struct tl_workers *workers);
+
+/* Whether all wait so. */
+bool tl_workers_are_stuck(const struct tl_workers *workers);
+
+/*
+ * threads.c: for who forks this process. All threads of pools stand still until they are let go on;
+ * no pool is opened or closed meanwhile. How many they are; -EBUSY: some are in calls that take long.
+ */
+int tl_threads_park(void);
+void tl_threads_unpark(void);
+
+/* Instead of that in the child, which has no threads. */
+void tl_threads_forget(void);
+
+/* cancel.c: becomes readable when it is requested */
+int tl_cancel_fd(const struct tl_cancel *cancel);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#ifndef TLOOP_TASKS_PROCESSES_CREW_H
+#define TLOOP_TASKS_PROCESSES_CREW_H
+
+/*
+ * The processes of a line: how they work, what becomes of the calls of one that dies, and that there
+ * is another one in its place. docs/workers.md, "Death of a worker".
+ */
+
+#include "tasks/line.h"
+#include "tasks/processes/template.h"
+
+struct tl_crew;
+
+struct tl_crew_config {
+	unsigned int workers;
+	unsigned int retries; /* of a call whose worker has died in it */
+	bool fork_with_threads;
+	const int *fds; /* descriptors that they need */
+	unsigned int fd_count;
+	/* In each process, before all calls. 0; or a negative code: then it ends. */
+	int (*begin)(unsigned int worker, void *data);
+	/* By the caller. A worker has died in a call, which is not made again: it is done. */
+	void (*died)(uint64_t position, const struct tl_death *death, void *data);
+	/* By the caller. A call is made again: what was made of it is forgotten. */
+	void (*again)(uint64_t position, void *data);
+	/* By the caller. A worker has died, and nothing is written by it any more. */
+	void (*gone)(unsigned int worker, void *data);
+};
+
+/* Forks them, for a line that has all but them. 0; or as tl_template_start(). */
+int tl_crew_open(TALLOC_CTX *mem_ctx, struct tl_line *line, const struct tl_crew_config *config,
+		 struct tl_error **error);
+
+/*
+ * Sees to those that have died, and to calls that nobody wants and that go on. True if a call has
+ * changed. Tells until when there is nothing more to do, if nothing happens.
+ */
+bool tl_crew_attend(struct tl_line *line, uint64_t *until);
+
+/* Replaces those that have died. May take as long as the kernel needs for their memory. */
+void tl_crew_mend(struct tl_line *line);
+
+/* Before a call is sent: if nothing is on the way, nothing of the budget is taken. */
+void tl_crew_audit(struct tl_line *line);
+
+/* A call was abandoned, and runs. */
+void tl_crew_note_abandoned(struct tl_line *line, uint64_t position);
+
+/* Not in a process that the program has forked. */
+bool tl_crew_is_ours(const struct tl_crew *crew);
+
+/* Whether none is alive, nor will be. Its text tells why. */
+bool tl_crew_is_lost(const struct tl_crew *crew);
+const char *tl_crew_failure(const struct tl_crew *crew);
+
+/* Readable when the template has died. */
+int tl_crew_fd(const struct tl_crew *crew);
+
+unsigned int tl_crew_count(const struct tl_crew *crew);
+
+#endif

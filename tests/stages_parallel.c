@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "config.h"
+
+#include <errno.h>
+
+#include <tloop/parallel.h>
+
+#include "tests/stages_parallel.h"
+#include "tests/alloc.h"
+
+/* x[i] + 1, in a new item */
+static int plus_one(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data)
+{
+	struct tl_item *made = tl_item_new(mem_ctx, tl_item_count(in));
+
+	(void)data;
+	if (made == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < tl_item_count(in); i++) {
+		const struct tl_tensor *from = tl_item_at(in, i), *to;
+		int ret = tl_item_add(made, from->name, from->dtype, from->rank, from->shape, &to);
+
+		if (ret < 0)
+			return ret;
+		for (uint64_t k = 0; k < from->bytes; k++)
+			((uint8_t *)to->data)[k] = (uint8_t)(((uint8_t *)from->data)[k] + 1);
+	}
+	*out = made;
+	return 0;
+}
+
+/* In a process: the allocation that is to fail is the test's. */
+static int fail_no_more(unsigned int worker, void *data)
+{
+	(void)worker;
+	(void)data;
+	tl_test_fail_off();
+	return 0;
+}
+
+static struct tl_dataset *map(const struct tl_dataset *input, enum tl_workers_kind kind,
+			      enum tl_parallel_order order, unsigned int workers, uint32_t window)
+{
+	const struct tl_parallel_options options = {
+		TL_PARALLEL_OPTIONS_INIT,
+		.kind = kind,
+		.workers = workers,
+		.order = order,
+		.window = window,
+		.on_worker_start = kind == TL_WORKERS_PROCESSES ? fail_no_more : NULL,
+	};
+
+	return tl_dataset_parallel_map(input, plus_one, NULL, &options);
+}
+
+struct tl_dataset *make_parallel_inline(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_INLINE, TL_ORDERED, 0, 0);
+}
+
+struct tl_dataset *make_parallel_inline_completed(TALLOC_CTX *mem_ctx,
+						  const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_INLINE, TL_AS_COMPLETED, 0, 0);
+}
+
+struct tl_dataset *make_parallel_1(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_THREADS, TL_ORDERED, 1, 2);
+}
+
+struct tl_dataset *make_parallel_2(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_THREADS, TL_ORDERED, 2, 5);
+}
+
+struct tl_dataset *make_parallel_3(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_THREADS, TL_ORDERED, 3, 16);
+}
+
+struct tl_dataset *make_parallel_8(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_THREADS, TL_ORDERED, 8, 12);
+}
+
+struct tl_dataset *make_parallel_completed_2(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_THREADS, TL_AS_COMPLETED, 2, 5);
+}
+
+struct tl_dataset *make_parallel_completed_8(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_THREADS, TL_AS_COMPLETED, 8, 3);
+}
+
+struct tl_dataset *make_parallel_process_1(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_PROCESSES, TL_ORDERED, 1, 2);
+}
+
+struct tl_dataset *make_parallel_process_2(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_PROCESSES, TL_ORDERED, 2, 5);
+}
+
+struct tl_dataset *make_parallel_process_3(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_PROCESSES, TL_ORDERED, 3, 16);
+}
+
+struct tl_dataset *make_parallel_process_8(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_PROCESSES, TL_ORDERED, 8, 12);
+}
+
+struct tl_dataset *make_parallel_process_completed_2(TALLOC_CTX *mem_ctx,
+						     const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return map(input, TL_WORKERS_PROCESSES, TL_AS_COMPLETED, 2, 5);
+}
+
+/* The map is made by the thread of the prefetch. */
+static struct tl_dataset *prefetch(const struct tl_dataset *input, enum tl_workers_kind kind,
+				   uint32_t items)
+{
+	const struct tl_prefetch_options options = { TL_PREFETCH_OPTIONS_INIT, .kind = kind };
+
+	return tl_dataset_prefetch(tl_dataset_map(input, plus_one, NULL), items, &options);
+}
+
+struct tl_dataset *make_prefetch_inline(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return prefetch(input, TL_WORKERS_INLINE, 3);
+}
+
+struct tl_dataset *make_prefetch_1(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return prefetch(input, TL_WORKERS_THREADS, 1);
+}
+
+struct tl_dataset *make_prefetch_2(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return prefetch(input, TL_WORKERS_THREADS, 2);
+}
+
+struct tl_dataset *make_prefetch_3(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return prefetch(input, TL_WORKERS_THREADS, 3);
+}
+
+struct tl_dataset *make_prefetch_8(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return prefetch(input, TL_WORKERS_THREADS, 8);
+}
+
+static struct tl_dataset *flat_map(const struct tl_dataset *input, enum tl_workers_kind kind,
+				   enum tl_parallel_order order, unsigned int workers,
+				   uint32_t window)
+{
+	const struct tl_parallel_options options = {
+		TL_PARALLEL_OPTIONS_INIT,
+		.kind = kind,
+		.workers = workers,
+		.order = order,
+		.window = window,
+		.on_worker_start = kind == TL_WORKERS_PROCESSES ? fail_no_more : NULL,
+	};
+
+	return tl_dataset_parallel_flat_map(input, make_three, NULL, 3, &options);
+}
+
+struct tl_dataset *make_parallel_flat_inline(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return flat_map(input, TL_WORKERS_INLINE, TL_ORDERED, 0, 0);
+}
+
+struct tl_dataset *make_parallel_flat_2(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return flat_map(input, TL_WORKERS_THREADS, TL_ORDERED, 2, 3);
+}
+
+struct tl_dataset *make_parallel_flat_completed_2(TALLOC_CTX *mem_ctx,
+						  const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return flat_map(input, TL_WORKERS_THREADS, TL_AS_COMPLETED, 2, 3);
+}
+
+struct tl_dataset *make_parallel_flat_process_2(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return flat_map(input, TL_WORKERS_PROCESSES, TL_ORDERED, 2, 3);
+}
+
+struct tl_dataset *make_parallel_flat_process_completed_3(TALLOC_CTX *mem_ctx,
+							  const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return flat_map(input, TL_WORKERS_PROCESSES, TL_AS_COMPLETED, 3, 4);
+}
