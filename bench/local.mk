@@ -21,6 +21,24 @@ bench_programs += %D%/data
 bench_programs += %D%/chain
 %C%_chain_LDADD = $(bench_ldadd)
 
+# OpenMP is only for what calls are compared with. Waiting is not exported, and a bare ring waits by the same code.
+bench_programs += %D%/parallel
+%C%_parallel_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
+%C%_parallel_LDADD = $(bench_ldadd)
+%C%_parallel_SOURCES = \
+	%D%/parallel.c \
+	%D%/parallel.h \
+	%D%/parallel_apart.c \
+	%D%/parallel_bytes.c \
+	%D%/parallel_calls.c \
+	%D%/parallel_ends.c \
+	%D%/parallel_openmp.c \
+	%D%/parallel_peak.c \
+	%D%/parallel_ring.c \
+	examples/process_memory.c \
+	examples/process_memory.h \
+	tasks/wait.c
+
 # The figures of fit come first in train's.
 if HAVE_OPENBLAS
 if HAVE_ZLIB

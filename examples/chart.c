@@ -5,7 +5,7 @@
 
 #include "examples/chart.h"
 
-enum { WIDTH = 860, HEIGHT = 480, LEFT = 78, RIGHT = 24, TOP = 52, BOTTOM = 54 };
+enum { WIDTH = 1000, HEIGHT = 480, LEFT = 78, RIGHT = 214, TOP = 52, BOTTOM = 54 };
 
 static const char ink[] = "#333";
 static const char faint[] = "#ddd";
@@ -124,7 +124,7 @@ static void write_legend(FILE *file, const struct chart *chart)
 {
 	for (size_t c = 0; c < chart->curve_count; c++) {
 		double y = TOP + 16 + 20 * (double)c;
-		double x = chart->legend_left ? LEFT + 24 : WIDTH - RIGHT - 190;
+		double x = WIDTH - RIGHT + 16;
 
 		fprintf(file,
 			"<rect x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"4\" fill=\"%s\"/>\n", x,

@@ -23,7 +23,6 @@ struct chart {
 	const char *title;
 	const char *x_label;
 	const char *y_label;
-	bool legend_left; /* the names of the curves; else they stand on the right */
 	size_t curve_count;
 	const struct chart_curve *curves;
 };

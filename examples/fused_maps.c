@@ -320,7 +320,6 @@ static int draw(const char *path, const struct measured *measured)
 		.title = "The most memory that a chain of maps takes at once",
 		.x_label = "maps",
 		.y_label = "MB",
-		.legend_left = true,
 		.curve_count = 3,
 		.curves = curves,
 	};

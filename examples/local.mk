@@ -64,3 +64,25 @@ noinst_PROGRAMS += %D%/text_tokens
 	%D%/text_tokens.c \
 	%D%/token_report.c \
 	%D%/token_report.h
+
+noinst_PROGRAMS += %D%/parallel_generator
+%C%_parallel_generator_LDADD = libtloop.la $(TALLOC_LIBS) -lm
+%C%_parallel_generator_SOURCES = \
+	%D%/chart.c \
+	%D%/chart.h \
+	%D%/parallel_generator.c \
+	%D%/process_memory.c \
+	%D%/process_memory.h
+
+if HAVE_OPENBLAS
+if HAVE_ZLIB
+noinst_PROGRAMS += %D%/random_search
+endif
+endif
+%C%_random_search_CFLAGS = $(AM_CFLAGS) $(mlp_cflags)
+%C%_random_search_LDADD = libtloop-zlib.la libtloop.la $(TALLOC_LIBS) $(OPENBLAS_LIBS) -lm
+%C%_random_search_SOURCES = \
+	%D%/mlp.c \
+	%D%/mlp.h \
+	%D%/random.h \
+	%D%/random_search.c

@@ -274,8 +274,42 @@ def generators(tloop_peak):
         show(f"data.vs_python_{name}_peak", peak / float(tloop_peak), "x")
 
 
+def add_one(number):
+    return number + 1
+
+
+def calls(thread_rate, process_rate):
+    """Calls that do nothing, two workers, results read one by one. Ours in millions a second, of bench/parallel."""
+    def joblib(kind, count):
+        from joblib import Parallel, delayed
+        backend = "threading" if kind == "thread" else "loky"
+        with Parallel(n_jobs=2, backend=backend, return_as="generator") as parallel:
+            for count in (1000, count):  # the workers are warm then
+                start = time.perf_counter()
+                for _ in parallel(delayed(add_one)(i) for i in range(count)):
+                    pass
+        return count / (time.perf_counter() - start)
+
+    def concurrent_futures(kind, count):
+        import concurrent.futures
+        pool = getattr(concurrent.futures, kind.capitalize() + "PoolExecutor")(2)
+        with pool:
+            for count in (1000, count):
+                start = time.perf_counter()
+                for _ in pool.map(add_one, range(count), chunksize=256):  # only processes have chunks
+                    pass
+                rate = count / (time.perf_counter() - start)
+        return rate
+
+    for peer in (joblib, concurrent_futures):
+        for kind, ours in (("thread", thread_rate), ("process", process_rate)):
+            theirs = statistics.median(peer(kind, 20_000) for _ in range(3)) / 1e6
+            show(f"peers.{peer.__name__}_rate_{kind}", theirs, "M/s")
+            show(f"parallel.vs_{peer.__name__}_{kind}", float(ours) / theirs, "x")
+
+
 PEERS = {peer.__name__: peer for peer in (
-    lightning_loop, lightning_fit, torchtnt, ignite, pytorch, images, generators)}
+    lightning_loop, lightning_fit, torchtnt, ignite, pytorch, images, generators, calls)}
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "examples/process_memory.h"
+
+static double own_memory(pid_t pid)
+{
+	char path[64], line[256];
+	double kb = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+	file = fopen(path, "r");
+	if (file == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), file) != NULL) {
+		if (sscanf(line, "Pss: %lf", &kb) == 1)
+			break;
+	}
+	fclose(file);
+	return kb * 1024;
+}
+
+/* Of the children of one thread of it. */
+static double children_memory(pid_t pid, const char *thread)
+{
+	char path[64 + NAME_MAX];
+	double bytes = 0;
+	FILE *file;
+	int child;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/children", (int)pid, thread);
+	file = fopen(path, "r");
+	if (file == NULL)
+		return 0;
+	while (fscanf(file, "%d", &child) == 1)
+		bytes += process_memory(child);
+	fclose(file);
+	return bytes;
+}
+
+double process_memory(pid_t pid)
+{
+	double bytes = own_memory(pid);
+	const struct dirent *thread;
+	char path[64];
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	threads = opendir(path);
+	if (threads == NULL)
+		return bytes;
+	while ((thread = readdir(threads)) != NULL) {
+		if (thread->d_name[0] != '.')
+			bytes += children_memory(pid, thread->d_name);
+	}
+	closedir(threads);
+	return bytes;
+}
