@@ -202,6 +202,13 @@ bool tl_workers_are_stuck(const struct tl_workers *workers);
 int tl_threads_park(void);
 void tl_threads_unpark(void);
 
+/*
+ * By any thread, around a wait in the middle of a call, in which it holds no lock: then it counts as
+ * parked, and does not go on while the others are.
+ */
+void tl_threads_rest(void);
+void tl_threads_go_on(void);
+
 /* Instead of that in the child, which has no threads. */
 void tl_threads_forget(void);
 

@@ -116,7 +116,9 @@ static int doze_for(struct tl_line *line, uint64_t first, uint64_t end, uint64_t
 		end_doze(doze);
 		return -EOWNERDEAD;
 	}
+	tl_threads_rest();
 	tl_doze_off(doze, others, 2, until < attend ? until : attend);
+	tl_threads_go_on();
 	tl_line_note_doze(NULL);
 	return 0;
 }

@@ -91,7 +91,9 @@ static int wait_at_gate(uint64_t bytes)
 
 	if (workers != NULL)
 		tl_workers_enter_gate(workers);
+	tl_threads_rest();
 	ret = tl_gate_pass(&current.line->slots->gate, current.position, bytes, tl_cancelled);
+	tl_threads_go_on();
 	if (workers != NULL)
 		tl_workers_leave_gate(workers);
 	return ret;

@@ -42,7 +42,8 @@ struct tl_workers {
 	struct tl_line *lines;
 	unsigned int started;
 	int failed; /* what on_start returned, of the first that failed */
-	unsigned int parked;
+	unsigned int
+		parked; /* that stand still, or wait where they hold no lock, nor malloc for them */
 
 	/* Under that of all pools. */
 	struct tl_workers *older, *newer;
@@ -56,6 +57,9 @@ static struct {
 } pools = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 };
+
+/* That this thread is of. */
+static _Thread_local struct tl_workers *own_pool;
 
 struct tl_workers_options tl_workers_options_init(void)
 {
@@ -134,18 +138,43 @@ void tl_workers_leave_gate(struct tl_workers *workers)
 
 /* Parking */
 
-/* A worker stands still as long as it is asked to. It holds no locks, nor does malloc for it. */
-static void park(struct tl_workers *workers)
+static bool is_parking(void)
 {
-	if (!atomic_load_explicit(&pools.parking, memory_order_acquire))
+	return atomic_load_explicit(&pools.parking, memory_order_acquire);
+}
+
+void tl_threads_rest(void)
+{
+	struct tl_workers *workers = own_pool;
+
+	if (workers == NULL)
 		return;
 	pthread_mutex_lock(&workers->lock);
 	workers->parked++;
 	pthread_cond_broadcast(&workers->changed);
-	while (atomic_load_explicit(&pools.parking, memory_order_acquire))
+	pthread_mutex_unlock(&workers->lock);
+}
+
+void tl_threads_go_on(void)
+{
+	struct tl_workers *workers = own_pool;
+
+	if (workers == NULL)
+		return;
+	pthread_mutex_lock(&workers->lock);
+	while (is_parking())
 		pthread_cond_wait(&workers->changed, &workers->lock);
 	workers->parked--;
 	pthread_mutex_unlock(&workers->lock);
+}
+
+/* A worker stands still as long as it is asked to. */
+static void park(void)
+{
+	if (!is_parking())
+		return;
+	tl_threads_rest();
+	tl_threads_go_on();
 }
 
 /* Until all of a pool stand still, or it is time. */
@@ -249,11 +278,6 @@ static bool is_stopped(struct tl_workers *workers)
 	return atomic_load_explicit(&workers->stop, memory_order_relaxed);
 }
 
-static bool is_parking(void)
-{
-	return atomic_load_explicit(&pools.parking, memory_order_acquire);
-}
-
 /* Says that it has started. Returns its number. */
 static unsigned int begin(struct tl_workers *workers)
 {
@@ -277,12 +301,15 @@ static unsigned int begin(struct tl_workers *workers)
 static void *work(void *arg)
 {
 	struct tl_workers *workers = arg;
-	unsigned int worker = begin(workers);
+	unsigned int worker;
+
+	own_pool = workers;
+	worker = begin(workers);
 
 	while (!is_stopped(workers)) {
 		uint32_t entered;
 
-		park(workers);
+		park();
 		if (visit_all(workers, worker) > 0)
 			continue;
 		entered = tl_bell_enter(&workers->bell);

@@ -288,6 +288,49 @@ START_TEST(threads_of_pools_are_parked)
 }
 END_TEST
 
+enum { LARGE = 100000 };
+
+static int enlarge(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data)
+{
+	uint64_t shape = LARGE;
+	struct tl_item *made = tl_item_new(mem_ctx, 1);
+
+	(void)in;
+	(void)data;
+	board->begun[0]++;
+	*out = made;
+	return made != NULL ? tl_item_add(made, "x", TL_U8, 1, &shape, NULL) : -ENOMEM;
+}
+
+/* Its consumer has stopped, so its thread waits in a call, for room: that does no harm. */
+START_TEST(a_thread_that_waits_for_room_is_parked)
+{
+	const struct tl_prefetch_options options = {
+		TL_PREFETCH_OPTIONS_INIT,
+		.window_bytes = LARGE + LARGE / 2,
+	};
+	TALLOC_CTX *root = talloc_new(tl_test_root());
+	struct tl_dataset *ds = tl_dataset_range(root, 0, ITEMS, 1);
+	struct tl_iter *ahead, *processes;
+	struct tl_item *item;
+
+	make_board();
+	ds = tl_dataset_prefetch(tl_dataset_map(ds, enlarge, NULL), 8, &options);
+	ck_assert_int_eq(tl_iter_open(root, ds, NULL, &ahead), 0);
+	ck_assert_int_eq(tl_iter_next(ahead, root, &item), 0);
+	/* The one that was given, and one or two ahead, of which the last has no room. */
+	await_begun(0, 3);
+	memset(board->begun, 0, sizeof(board->begun));
+	processes = open_calls(ITEMS, two);
+	expect_items(processes, 0, ITEMS);
+	close_calls(processes);
+	for (int i = 1; i < ITEMS; i++)
+		ck_assert_int_eq(tl_iter_next(ahead, root, &item), 0);
+	talloc_free(ahead);
+	talloc_free(root);
+}
+END_TEST
+
 int main(void)
 {
 	const struct tl_test tests[] = {
@@ -298,6 +341,7 @@ int main(void)
 		TL_TEST(a_program_may_wait_for_all_its_children),
 		TL_TEST(other_threads_are_refused_unless_allowed),
 		TL_TEST(threads_of_pools_are_parked, .end = 2),
+		TL_TEST(a_thread_that_waits_for_room_is_parked),
 	};
 
 	return TL_TEST_RUN("process_hosts", tests);
