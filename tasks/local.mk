@@ -44,7 +44,8 @@ libtloop_la_SOURCES += \
 	%D%/stages/window_held.c \
 	%D%/stages/window_open.c \
 	%D%/stages/window_process.c \
-	%D%/stages/window_save.c
+	%D%/stages/window_save.c \
+	%D%/stages/window_send.c
 
 tloopinclude_HEADERS += \
 	include/tloop/handler.h \

@@ -97,6 +97,26 @@ void tl_window_take(struct tl_window *window, uint64_t position);
 /* Nothing is on the way any more. */
 void tl_window_clear(struct tl_window *window);
 
+/* window_send.c */
+
+/* Sends what there is room for. */
+void tl_window_fill(struct tl_node *node, struct tl_window *window);
+
+/* A slot for one call, and its entry; NULL if there is none. */
+struct tl_parallel_call *tl_window_next_call(struct tl_window *window, struct tl_sent **entry);
+
+/* That call goes to a worker, or, if it is an error, straight to its place. Its position. */
+uint64_t tl_window_send_call(struct tl_node *node, struct tl_window *window,
+			     struct tl_parallel_call *call, struct tl_sent *entry);
+
+/* The oldest call that is on the way is this one. */
+void tl_window_set_first(struct tl_window *window, uint64_t position);
+
+static inline uint64_t tl_window_slot(const struct tl_window *window, uint64_t position)
+{
+	return position & (window->line->slots->count - 1);
+}
+
 /* window_save.c: as tl_hold_save() and the like */
 int tl_window_save(const struct tl_node *node, const struct tl_window *window,
 		   struct tl_snapshot *group);

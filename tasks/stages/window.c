@@ -4,205 +4,34 @@
 /*
  * The window of a parallel stage: what was read of its input and has not been delivered.
  *
- * The input is read only here, by the caller, in its order; each item is made in a crate, a talloc
- * context of its slot that only one thread at a time looks at, so no talloc tree is seen by two. An
- * error of the input takes a slot like an item, and comes out in its place.
+ * The input is read by the caller, in its order, see window_send.c; each item is made in a crate, a
+ * talloc context of its slot that only one thread at a time looks at, so no talloc tree is seen by
+ * two. An error of the input takes a slot like an item, and comes out in its place.
  *
  * Where items are found by their number, and are in order, an index that is not the next one is a
  * jump: that item goes through a slot of its own, and the window stays as it is. Two such that follow
  * each other are taken for the new place of the window.
  */
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "tasks/stages/parallel.h"
-
-static uint64_t slot_of(const struct tl_window *window, uint64_t position)
-{
-	return position & (window->line->slots->count - 1);
-}
 
 struct tl_parallel_call *tl_window_call(const struct tl_window *window, uint64_t position)
 {
 	if (window->calls != NULL)
-		return &window->calls[slot_of(window, position)];
+		return &window->calls[tl_window_slot(window, position)];
 	return tl_line_record(window->line, position);
 }
 
 const struct tl_sent *tl_window_entry(const struct tl_window *window, uint64_t position)
 {
-	return &window->entries[slot_of(window, position)];
-}
-
-/* Sending */
-
-/* Of an item, whose error is that of the iterator now, or this one. */
-static void note_error(struct tl_node *node, struct tl_sent *entry, int code, const char *what,
-		       const char *why)
-{
-	tl_node_fail(node, node->group.stages, code, "item %" PRIu64 " %s: %s", entry->index, what,
-		     why);
-	entry->code = code;
-	entry->fatal = node->it->fatal;
-	entry->error = talloc_memdup(node->held, &node->it->error, sizeof(node->it->error));
-}
-
-/* One that was read again. */
-static void take_pending(struct tl_window *window, struct tl_parallel_call *call,
-			 struct tl_sent *entry)
-{
-	struct tl_held *slot = &window->hold.slots[window->pending++];
-
-	entry->index = slot->index;
-	entry->error = slot->error;
-	entry->code = slot->error != NULL ? tl_error_code(slot->error) : 0;
-	call->item = talloc_steal(call->crate, slot->item);
-	slot->item = NULL;
-	slot->error = NULL;
-	if (window->pending == window->hold.count) {
-		tl_hold_drop(&window->hold, window->hold.count);
-		window->pending = 0;
-	}
-}
-
-/* The next one of the input. TL_END. */
-static int read_next(struct tl_node *node, struct tl_window *window, struct tl_parallel_call *call,
-		     struct tl_sent *entry)
-{
-	int ret;
-
-	if (window->ended)
-		return TL_END;
-	entry->index = window->hold.next;
-	window->hold.oldest = window->out > 0 ? tl_window_entry(window, window->first)->index
-					      : window->hold.next;
-	node->it->failing = false;
-	node->it->fatal = false;
-	ret = tl_hold_read(node, &window->hold, call->crate, &call->item);
-	if (ret < 0) {
-		note_error(node, entry, ret, "of its input", tl_strerror(ret));
-		talloc_free_children(call->crate);
-		call->item = NULL;
-		ret = 0;
-	}
-	window->ended = ret == TL_END || entry->fatal;
-	return ret;
-}
-
-static void set_first(struct tl_window *window, uint64_t position)
-{
-	window->first = position;
-	tl_line_set_oldest(window->line, position);
-}
-
-/* A slot for a call. */
-static struct tl_parallel_call *next_call(struct tl_window *window, struct tl_sent **entry)
-{
-	uint64_t position = window->line->slots->tail, slot = slot_of(window, position);
-	struct tl_parallel_call *call;
-
-	if (tl_line_next(window->line) == NULL)
-		return NULL;
-	call = tl_window_call(window, position);
-	call->crate = window->crates[slot];
-	call->item = NULL;
-	call->made = NULL;
-	call->ret = 0;
-	*entry = &window->entries[slot];
-	**entry = (struct tl_sent){ 0 };
-	return call;
-}
-
-/* It goes to a worker, or, if it is an error, straight to its place. */
-static uint64_t send_call(struct tl_node *node, struct tl_window *window,
-			  struct tl_parallel_call *call, struct tl_sent *entry)
-{
-	uint64_t position = window->line->slots->tail;
-	uint64_t bytes = entry->code == 0 ? tl_item_all_bytes(call->item) : 0;
-	char why[TL_WHY];
-	int ret = 0;
-
-	if (entry->code == 0 && window->arena != NULL)
-		ret = tl_window_pack(window, position, why);
-	if (ret < 0)
-		note_error(node, entry, ret, "can't be sent to a process", why);
-	if (window->out == 0)
-		set_first(window, position);
-	if (entry->code < 0)
-		tl_line_skip(window->line);
-	else
-		tl_line_go(window->line, bytes);
-	window->end = window->line->slots->tail;
-	window->out++;
-	return position;
-}
-
-/* 0; TL_END if there is nothing more to send, or no slot for it. */
-static int send_one(struct tl_node *node, struct tl_window *window)
-{
-	struct tl_sent *entry;
-	struct tl_parallel_call *call = next_call(window, &entry);
-	int ret = 0;
-
-	if (call == NULL)
-		return TL_END;
-	if (window->hold.count > 0)
-		take_pending(window, call, entry);
-	else
-		ret = read_next(node, window, call, entry);
-	if (ret != 0)
-		return ret;
-	send_call(node, window, call, entry);
-	return 0;
-}
-
-static bool has_room(const struct tl_window *window)
-{
-	return window->out == 0 || (window->out < window->size && !tl_line_is_full(window->line));
-}
-
-/* Calls that are claimed some at a time are sent so, too: else each wakes a worker. */
-static bool is_worth_filling(const struct tl_window *window)
-{
-	uint32_t batch = atomic_load_explicit(&window->line->shared->batch, memory_order_relaxed);
-	uint64_t room = window->size - window->out;
-
-	return window->out == 0 || batch == 1 || (room >= batch && room >= window->size / 4);
-}
-
-static void fill(struct tl_node *node, struct tl_window *window)
-{
-	uint32_t batch = atomic_load_explicit(&window->line->shared->batch, memory_order_relaxed);
-	struct tl_iter *it = node->it;
-	bool had_error = it->has_error;
-	unsigned int sent = 0;
-
-	if (!is_worth_filling(window))
-		return;
-	if (had_error)
-		window->last_error = it->error;
-	while (has_room(window) && send_one(node, window) == 0) {
-		/* Nobody is to sleep while the next one is read, which may take long. */
-		if (++sent < batch)
-			continue;
-		tl_line_ring(window->line, sent);
-		sent = 0;
-	}
-	tl_line_ring(window->line, sent);
-	/* What went wrong with items that are ahead is not told yet. */
-	it->failing = false;
-	it->fatal = false;
-	it->has_error = had_error;
-	if (had_error)
-		it->error = window->last_error;
+	return &window->entries[tl_window_slot(window, position)];
 }
 
 /* Receiving */
 
 static void leave(struct tl_window *window, uint64_t position)
 {
-	struct tl_sent *entry = &window->entries[slot_of(window, position)];
+	struct tl_sent *entry = &window->entries[tl_window_slot(window, position)];
 	uint64_t first = window->first;
 
 	TALLOC_FREE(entry->error);
@@ -211,7 +40,7 @@ static void leave(struct tl_window *window, uint64_t position)
 		window->delivered = entry->index + 1;
 	while (first != window->end && !tl_line_is_out(window->line, first))
 		first++;
-	set_first(window, first);
+	tl_window_set_first(window, first);
 }
 
 void tl_window_begin_delivery(struct tl_window *window, uint64_t position)
@@ -323,7 +152,7 @@ static void empty(struct tl_window *window)
 	for (; window->first != window->end; window->first++) {
 		if (!tl_line_is_out(window->line, window->first))
 			continue;
-		TALLOC_FREE(window->entries[slot_of(window, window->first)].error);
+		TALLOC_FREE(window->entries[tl_window_slot(window, window->first)].error);
 		tl_line_abandon(window->line, window->first);
 	}
 	if (window->out > 0)
@@ -340,14 +169,14 @@ static int jump(struct tl_node *node, struct tl_window *window, uint64_t index, 
 	struct tl_parallel_call *call;
 	int ret;
 
-	call = next_call(window, &entry);
+	call = tl_window_next_call(window, &entry);
 	if (call == NULL) {
 		/* Jumps have used up all slots but those of the window, which begins again then. */
 		empty(window);
 		ret = tl_line_wait_room(window->line);
 		if (ret < 0)
 			return receive(node, window, ret, 0);
-		call = next_call(window, &entry);
+		call = tl_window_next_call(window, &entry);
 	}
 	ret = tl_node_get(node->input, call->crate, index, &call->item);
 	if (ret != 0) {
@@ -357,7 +186,7 @@ static int jump(struct tl_node *node, struct tl_window *window, uint64_t index, 
 	window->jumped = true;
 	window->jumped_to = index;
 	entry->index = index;
-	*position = send_call(node, window, call, entry);
+	*position = tl_window_send_call(node, window, call, entry);
 	tl_line_ring(window->line, 1);
 	tl_gate_set_open(&window->line->slots->gate, TL_GATE_JUMP, true);
 	ret = tl_line_wait(window->line, *position, *position + 1, position);
@@ -392,14 +221,14 @@ int tl_window_next(struct tl_node *node, struct tl_window *window, uint64_t inde
 		return ret;
 	if (node->random && !is_next(window, index))
 		return jump(node, window, index, position);
-	fill(node, window);
+	tl_window_fill(node, window);
 	while (window->out == 0) {
 		if (window->ended && window->hold.count == 0)
 			return TL_END;
 		ret = tl_line_wait_room(window->line);
 		if (ret < 0)
 			return receive(node, window, ret, 0);
-		fill(node, window);
+		tl_window_fill(node, window);
 	}
 	first = window->first;
 	*position = first;

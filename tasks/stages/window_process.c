@@ -179,7 +179,7 @@ static void discard(uint64_t position, void *data)
 static void died(uint64_t position, const struct tl_death *death, void *data)
 {
 	struct tl_window *window = data;
-	struct tl_sent *entry = &window->entries[position & (window->line->slots->count - 1)];
+	struct tl_sent *entry = &window->entries[tl_window_slot(window, position)];
 
 	entry->died = true;
 	entry->death = *death;
