@@ -126,7 +126,7 @@ void bench_speedup(bool processes)
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		struct calls threads = {
 			.kind = TL_WORKERS_THREADS,
-			.window = WINDOW / lengths[i] + 64,
+			.window = lengths[i] == 1 ? WINDOW : WINDOW / 4,
 			.count = 200000 / lengths[i],
 			.work = (uint64_t)(pace * lengths[i]),
 		};

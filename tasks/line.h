@@ -34,6 +34,7 @@ enum { TL_LINE_PROCESSES = 127 };
 struct tl_line_shared {
 	_Atomic bool closing;
 	_Atomic uint32_t batch;   /* calls that take some microseconds, or a worker's share */
+	_Atomic uint64_t call_ns; /* that one has taken lately */
 	_Atomic uint64_t busy_ns; /* of all calls but the caller's */
 	_Atomic uint32_t started; /* processes that are ready to work, or have failed to be */
 	_Atomic int32_t failed;   /* with which code, the last of them */

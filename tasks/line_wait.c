@@ -10,6 +10,11 @@
 
 #include "tasks/processes/crew.h"
 
+enum {
+	AHEAD_NS = 80000,
+	PATIENCE_NS = 200000,
+};
+
 bool tl_line_is_claimed(const struct tl_line *line, uint64_t position)
 {
 	unsigned int worker;
@@ -142,9 +147,31 @@ static bool help(struct tl_line *line, uint64_t oldest, uint64_t *now)
 	return tl_line_make_at(line, oldest, now);
 }
 
+/*
+ * What to doze for, instead of one call of a process. Where calls are short, to wake up for each would
+ * take the workers' cores from them: so it sleeps until some more are done, but not so many that the
+ * workers run out of calls; and not for longer than PATIENCE_NS, as one of them may be long, or wait
+ * for room.
+ */
+static uint64_t doze_ahead(const struct tl_line *line, uint64_t position, uint64_t *until)
+{
+	uint64_t call_ns = atomic_load_explicit(&line->shared->call_ns, memory_order_relaxed);
+	uint64_t published = line->slots->tail - position, ahead;
+
+	if (line->crew == NULL || line->config.deadline > 0 || call_ns == 0)
+		return position;
+	ahead = AHEAD_NS * tl_crew_count(line->crew) / call_ns;
+	if (ahead > published / 2)
+		ahead = published / 2;
+	if (ahead <= 1 || tl_slots_is_done(line->slots, position + ahead - 1))
+		return position;
+	*until = tl_wait_now() + PATIENCE_NS;
+	return position + ahead - 1;
+}
+
 int tl_line_wait(struct tl_line *line, uint64_t first, uint64_t end, uint64_t *position)
 {
-	uint64_t until = UINT64_MAX, start = 0, now;
+	uint64_t until = UINT64_MAX, start = 0, now, awaited;
 	int ret = 0;
 
 	while (ret == 0 && (is_cancelled(line) || !tl_line_look(line, first, end, position))) {
@@ -158,8 +185,11 @@ int tl_line_wait(struct tl_line *line, uint64_t first, uint64_t end, uint64_t *p
 		start = start == 0 ? now : start;
 		if (line->crew != NULL)
 			tl_crew_mend(line);
-		if (!spin(line, first, end, position))
-			ret = doze_for(line, first, end, until, true);
+		if (spin(line, first, end, position))
+			continue;
+		awaited = end - first == 1 ? doze_ahead(line, first, &until) : first;
+		ret = doze_for(line, awaited, awaited + (end - first), until, true);
+		until = UINT64_MAX;
 	}
 	if (start != 0)
 		atomic_fetch_add_explicit(&line->blocked_ns, tl_wait_now() - start,

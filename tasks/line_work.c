@@ -169,6 +169,7 @@ static void adjust_batch(struct tl_line *line, unsigned int calls, uint64_t ns)
 	uint32_t batch = atomic_load_explicit(&line->shared->batch, memory_order_relaxed);
 	uint64_t wanted = BATCH_NS * (uint64_t)calls / (ns + 1);
 
+	atomic_store_explicit(&line->shared->call_ns, ns / calls, memory_order_relaxed);
 	if (wanted > 2 * (uint64_t)batch)
 		wanted = 2 * (uint64_t)batch;
 	if (wanted > line->config.share)
