@@ -42,6 +42,9 @@ struct tl_line_shared {
 	_Atomic bool dismissed[TL_LINE_PROCESSES], worked[TL_LINE_PROCESSES];
 };
 
+/* The budget of bytes unless told. */
+#define TL_LINE_BYTES (UINT64_C(64) << 20)
+
 struct tl_line_config {
 	uint32_t record; /* bytes */
 	uint32_t room;   /* positions that can be out at a time */
@@ -177,8 +180,15 @@ int tl_line_wait_abandoned(struct tl_line *line, uint64_t position);
 
 static inline uint8_t *tl_line_out(const struct tl_line *line, uint64_t position)
 {
-	return &line->out[position & (line->slots->count - 1)];
+	return &line->out[tl_slots_index(line->slots, position)];
 }
+
+/*
+ * crates.c: a talloc context for each slot, nobody's child, in which its call is made; the name stays.
+ * 0; -ENOMEM, and those that there are stand in `crates`, to be freed as if all were there.
+ */
+int tl_crates_new(TALLOC_CTX *mem_ctx, uint32_t count, const char *name, TALLOC_CTX ***crates);
+void tl_crates_free(TALLOC_CTX **crates);
 
 /* threads.c: the pool's end of it */
 void tl_workers_attach(struct tl_workers *workers, struct tl_line *line);

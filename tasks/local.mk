@@ -1,6 +1,7 @@
 # Work beside the loop: threads, processes, what crosses between them. Uses data/ and state/.
 libtloop_la_SOURCES += \
 	%D%/cancel.c \
+	%D%/crates.c \
 	%D%/gate.c \
 	%D%/gate.h \
 	%D%/line.c \

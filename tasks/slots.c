@@ -59,7 +59,7 @@ static uint64_t position_of(uint64_t word)
 
 static inline _Atomic uint64_t *state_at(struct tl_slots *slots, uint64_t position)
 {
-	return &slots->states[position & (slots->count - 1)];
+	return &slots->states[tl_slots_index(slots, position)];
 }
 
 uint32_t tl_slots_count(uint32_t count)
@@ -102,8 +102,8 @@ void tl_slots_init(struct tl_slots *slots, uint32_t count, uint32_t record)
 bool tl_slots_reserve(const struct tl_slots *slots, uint64_t *position)
 {
 	uint64_t at = slots->tail;
-	uint64_t word =
-		atomic_load_explicit(&slots->states[at & (slots->count - 1)], memory_order_relaxed);
+	uint64_t word = atomic_load_explicit(&slots->states[tl_slots_index(slots, at)],
+					     memory_order_relaxed);
 
 	if (word != word_of(at, 0, TL_SLOT_FREE))
 		return false;
@@ -129,7 +129,7 @@ void tl_slots_publish_done(struct tl_slots *slots, uint64_t position)
 enum tl_slot_state tl_slots_state(const struct tl_slots *slots, uint64_t position,
 				  unsigned int *worker)
 {
-	uint64_t word = atomic_load_explicit(&slots->states[position & (slots->count - 1)],
+	uint64_t word = atomic_load_explicit(&slots->states[tl_slots_index(slots, position)],
 					     memory_order_acquire);
 
 	*worker = worker_of(word);

@@ -59,11 +59,17 @@ size_t tl_slots_size(uint32_t count, uint32_t record);
 /* Makes them in so many bytes, which begin at a multiple of 64. By the caller, before all else. */
 void tl_slots_init(struct tl_slots *slots, uint32_t count, uint32_t record);
 
+/* The slot of a position. */
+static inline uint32_t tl_slots_index(const struct tl_slots *slots, uint64_t position)
+{
+	return (uint32_t)(position & (slots->count - 1));
+}
+
 /* The record of a position. */
 static inline void *tl_slots_record(struct tl_slots *slots, uint64_t position)
 {
 	return (uint8_t *)slots + slots->records +
-	       (size_t)(position & (slots->count - 1)) * slots->record;
+	       (size_t)tl_slots_index(slots, position) * slots->record;
 }
 
 /*

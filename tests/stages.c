@@ -103,7 +103,7 @@ static struct tl_dataset *make_idx(TALLOC_CTX *mem_ctx, const struct tl_dataset 
 /* Transforms */
 
 /* x[i] + 1, in a new item */
-static int plus_one(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data)
+int plus_one(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data)
 {
 	struct tl_item *made = tl_item_new(mem_ctx, tl_item_count(in));
 

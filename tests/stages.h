@@ -59,4 +59,7 @@ struct tl_dataset *stage_input(TALLOC_CTX *mem_ctx, bool random, const int64_t *
  */
 const char *stage_file(const char *name, const void *bytes, size_t size);
 
+/* A tl_map_fn: each byte and 1, in a new item. */
+int plus_one(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data);
+
 #endif

@@ -5,29 +5,9 @@
 
 #include <tloop/parallel.h>
 
+#include "tests/stages.h"
 #include "tests/stages_parallel.h"
 #include "tests/alloc.h"
-
-/* x[i] + 1, in a new item */
-static int plus_one(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data)
-{
-	struct tl_item *made = tl_item_new(mem_ctx, tl_item_count(in));
-
-	(void)data;
-	if (made == NULL)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < tl_item_count(in); i++) {
-		const struct tl_tensor *from = tl_item_at(in, i), *to;
-		int ret = tl_item_add(made, from->name, from->dtype, from->rank, from->shape, &to);
-
-		if (ret < 0)
-			return ret;
-		for (uint64_t k = 0; k < from->bytes; k++)
-			((uint8_t *)to->data)[k] = (uint8_t)(((uint8_t *)from->data)[k] + 1);
-	}
-	*out = made;
-	return 0;
-}
 
 /* In a process: the allocation that is to fail is the test's. */
 static int fail_no_more(unsigned int worker, void *data)

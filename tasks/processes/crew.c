@@ -93,11 +93,6 @@ static int crew_work(unsigned int worker, void *data)
 
 /* Deaths */
 
-static uint32_t slot_of(const struct tl_line *line, uint64_t position)
-{
-	return (uint32_t)(position & (line->slots->count - 1));
-}
-
 /* A call of a dead worker is made again by another one. */
 static void make_again(struct tl_line *line, uint64_t position)
 {
@@ -203,7 +198,7 @@ static void bury(struct tl_crew *crew, const struct tl_death *death)
 
 void tl_crew_note_abandoned(struct tl_line *line, uint64_t position)
 {
-	line->crew->kill_at[slot_of(line, position)] = tl_wait_now() + GRACE_NS;
+	line->crew->kill_at[tl_slots_index(line->slots, position)] = tl_wait_now() + GRACE_NS;
 	line->crew->abandoned++;
 }
 
@@ -229,7 +224,7 @@ static void kill_abandoned(struct tl_crew *crew, uint64_t *until)
 
 	for (uint64_t at = tail - line->slots->count; at != tail; at++) {
 		const struct tl_call *call = tl_line_record(line, at);
-		uint64_t end = crew->kill_at[slot_of(line, at)];
+		uint64_t end = crew->kill_at[tl_slots_index(line->slots, at)];
 
 		if (*tl_line_out(line, at) != TL_OUT_ABANDONED ||
 		    tl_slots_state(line->slots, at, &worker) != TL_SLOT_CLAIMED)

@@ -112,9 +112,9 @@ uint64_t tl_window_send_call(struct tl_node *node, struct tl_window *window,
 /* The oldest call that is on the way is this one. */
 void tl_window_set_first(struct tl_window *window, uint64_t position);
 
-static inline uint64_t tl_window_slot(const struct tl_window *window, uint64_t position)
+static inline uint32_t tl_window_slot(const struct tl_window *window, uint64_t position)
 {
-	return position & (window->line->slots->count - 1);
+	return tl_slots_index(window->line->slots, position);
 }
 
 /* window_save.c: as tl_hold_save() and the like */

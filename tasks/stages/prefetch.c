@@ -13,8 +13,6 @@
 
 #include "tasks/stages/prefetch.h"
 
-#define WINDOW_BYTES (UINT64_C(64) << 20)
-
 struct prefetch {
 	struct tl_prefetch_options options;
 	uint32_t items;
@@ -69,8 +67,7 @@ static int ahead_destructor(struct ahead *ahead)
 	TALLOC_FREE(ahead->line);
 	if (!ours)
 		return 0;
-	for (size_t i = 0; ahead->crates != NULL && i < talloc_array_length(ahead->crates); i++)
-		talloc_free(ahead->crates[i]);
+	tl_crates_free(ahead->crates);
 	talloc_free(ahead->root);
 	return 0;
 }
@@ -83,7 +80,7 @@ static int open_line(struct ahead *ahead, const struct tl_prefetch_options *opti
 		.room = ahead->items,
 		.one_by_one = true,
 		.share = (ahead->items + 1) / 2,
-		.budget = options->window_bytes > 0 ? options->window_bytes : WINDOW_BYTES,
+		.budget = options->window_bytes > 0 ? options->window_bytes : TL_LINE_BYTES,
 		.cancel = options->cancel,
 		.run = make_next,
 		.bytes = bytes_of,
@@ -92,22 +89,6 @@ static int open_line(struct ahead *ahead, const struct tl_prefetch_options *opti
 	};
 
 	return tl_line_open(ahead, &config, ahead->workers, error, &ahead->line);
-}
-
-static int make_crates(struct ahead *ahead)
-{
-	uint32_t count = ahead->line->slots->count;
-
-	ahead->crates = talloc_zero_array(ahead, TALLOC_CTX *, count);
-	if (ahead->crates == NULL)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++) {
-		ahead->crates[i] = talloc_new(NULL);
-		if (ahead->crates[i] == NULL)
-			return -ENOMEM;
-		talloc_set_name_const(ahead->crates[i], "a call of a prefetch");
-	}
-	return 0;
 }
 
 static int open_aside(struct tl_node *node, struct ahead *ahead, bool by_caller)
@@ -153,7 +134,8 @@ static int prefetch_open(struct tl_node *node)
 		ret = open_line(ahead, options, &error);
 	if (ret < 0)
 		return tl_node_fail(node, node->group.stages, ret, "%s", tl_error_message(error));
-	return make_crates(ahead);
+	return tl_crates_new(ahead, ahead->line->slots->count, "a call of a prefetch",
+			     &ahead->crates);
 }
 
 /* Walking */
@@ -165,7 +147,7 @@ static bool send_one(struct ahead *ahead)
 
 	if (call == NULL)
 		return false;
-	call->crate = ahead->crates[position & (ahead->line->slots->count - 1)];
+	call->crate = ahead->crates[tl_slots_index(ahead->line->slots, position)];
 	call->item = NULL;
 	call->ret = 0;
 	call->fatal = false;

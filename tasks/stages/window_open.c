@@ -14,8 +14,6 @@ enum {
 	ALL_FLAGS = TL_PARALLEL_FORK_WITH_THREADS,
 };
 
-#define WINDOW_BYTES (UINT64_C(64) << 20)
-
 struct tl_parallel_options tl_parallel_options_init(void)
 {
 	return (struct tl_parallel_options){ TL_PARALLEL_OPTIONS_INIT };
@@ -112,8 +110,7 @@ static int window_destructor(struct tl_window *window)
 	TALLOC_FREE(window->line);
 	if (!ours)
 		return 0;
-	for (size_t i = 0; window->crates != NULL && i < talloc_array_length(window->crates); i++)
-		talloc_free(window->crates[i]);
+	tl_crates_free(window->crates);
 	return 0;
 }
 
@@ -149,24 +146,16 @@ static int open_threads(struct tl_window *window, struct tl_error **error)
 	return 0;
 }
 
-static int make_crates(struct tl_window *window)
+static int make_slots(struct tl_window *window)
 {
 	uint32_t count = window->line->slots->count;
 
 	window->entries = talloc_zero_array(window, struct tl_sent, count);
-	window->crates = talloc_zero_array(window, TALLOC_CTX *, count);
 	if (window->arena != NULL)
 		window->calls = talloc_zero_array(window, struct tl_parallel_call, count);
-	if (window->entries == NULL || window->crates == NULL ||
-	    (window->arena != NULL && window->calls == NULL))
+	if (window->entries == NULL || (window->arena != NULL && window->calls == NULL))
 		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++) {
-		window->crates[i] = talloc_new(NULL);
-		if (window->crates[i] == NULL)
-			return -ENOMEM;
-		talloc_set_name_const(window->crates[i], "a call of a parallel stage");
-	}
-	return 0;
+	return tl_crates_new(window, count, "a call of a parallel stage", &window->crates);
 }
 
 static int open_line(struct tl_window *window, struct tl_error **error)
@@ -179,7 +168,7 @@ static int open_line(struct tl_window *window, struct tl_error **error)
 		.record = 64,
 		.most_batch = options->batch,
 		.deadline = (uint64_t)ceil(options->deadline * 1e9),
-		.budget = options->window_bytes > 0 ? options->window_bytes : WINDOW_BYTES,
+		.budget = options->window_bytes > 0 ? options->window_bytes : TL_LINE_BYTES,
 		.cancel = options->cancel,
 		.run = run,
 		.discard = discard,
@@ -224,7 +213,7 @@ int tl_window_open(struct tl_node *node, const struct tl_window_config *config,
 	if (ret < 0 && error != NULL)
 		tl_node_fail(node, node->group.stages, ret, "%s", tl_error_message(error));
 	if (ret == 0)
-		ret = make_crates(made);
+		ret = make_slots(made);
 	if (ret < 0) {
 		talloc_free(made);
 		return ret;
