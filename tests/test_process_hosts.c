@@ -227,6 +227,32 @@ START_TEST(other_threads_are_refused_unless_allowed)
 }
 END_TEST
 
+/* The kernel has work left with it when it can be joined: descriptors of its own to close. */
+static void *end_slowly(void *unused)
+{
+	enum { DESCRIPTORS = 800 };
+
+	if (unshare(CLONE_FILES) == 0) {
+		for (int i = 0; i < DESCRIPTORS && dup(STDERR_FILENO) >= 0; i++)
+			;
+	}
+	return unused;
+}
+
+START_TEST(threads_that_were_joined_do_not_count)
+{
+	enum { ROUNDS = 50 };
+	pthread_t thread;
+
+	make_board();
+	for (int round = 0; round < ROUNDS; round++) {
+		ck_assert_int_eq(pthread_create(&thread, NULL, end_slowly, NULL), 0);
+		pthread_join(thread, NULL);
+		close_calls(open_calls(1, two));
+	}
+}
+END_TEST
+
 static int wait_for_board(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data)
 {
 	(void)mem_ctx;
@@ -340,6 +366,7 @@ int main(void)
 		TL_TEST(sigchld_may_be_ignored_or_handled, .end = 2),
 		TL_TEST(a_program_may_wait_for_all_its_children),
 		TL_TEST(other_threads_are_refused_unless_allowed),
+		TL_TEST(threads_that_were_joined_do_not_count),
 		TL_TEST(threads_of_pools_are_parked, .end = 2),
 		TL_TEST(a_thread_that_waits_for_room_is_parked),
 	};

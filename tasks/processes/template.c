@@ -30,7 +30,8 @@
 #include "tasks/processes/processes.h"
 
 enum {
-	STREAM_FDS = 2, /* the reply, and the template's pidfd */
+	STREAM_FDS = 2,  /* the reply, and the template's pidfd */
+	ENDING_MS = 100, /* how long a thread may be counted that was joined */
 };
 
 /* What the opener knows of a worker. */
@@ -240,12 +241,20 @@ static unsigned int sanitizer_threads(void)
 #endif
 }
 
-/* Those of pools stand still. */
+/*
+ * Those of pools stand still. pthread_join() returns before the kernel has taken the thread off the
+ * process: such a one is waited for.
+ */
 static int check_threads(TALLOC_CTX *mem_ctx, unsigned int parked, struct tl_error **error)
 {
+	const struct timespec millisecond = { .tv_nsec = 1000000 };
 	unsigned int known = 1 + parked + sanitizer_threads();
 	unsigned int threads = count_threads();
 
+	for (int i = 0; threads > known && i < ENDING_MS; i++) {
+		nanosleep(&millisecond, NULL);
+		threads = count_threads();
+	}
 	if (threads <= known)
 		return 0;
 	return tl_error_set(
