@@ -533,7 +533,7 @@ START_TEST(a_fork_is_no_party)
 	memset(tl_buffer_data(view), 7, MIB);
 	pid = fork();
 	if (pid == 0)
-		_exit(be_a_fork(arena, view));
+		tl_test_end_child(be_a_fork(arena, view) == 0);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
 	check_held(arena, 1, MIB);

@@ -67,6 +67,9 @@ char *tl_test_data(const char *name);
 /* Ends the test as skipped. Call it before the test allocates. */
 void tl_test_skip(const char *reason) CK_ATTRIBUTE_NORETURN;
 
+/* Ends a child that a test has forked: what it has of its parent's is no leak, as memcheck thinks. */
+void tl_test_end_child(bool passed) CK_ATTRIBUTE_NORETURN;
+
 /* Whether there is what worker processes need; valgrind has not. */
 bool tl_test_has_processes(void);
 
