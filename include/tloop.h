@@ -39,6 +39,7 @@
 #include <tloop/snapshot.h>
 #include <tloop/source.h>
 #include <tloop/stop.h>
+#include <tloop/stream.h>
 #include <tloop/time.h>
 #include <tloop/version.h>
 #include <tloop/workers.h>

@@ -37,9 +37,7 @@ static void discard_all(struct tl_line *line)
 
 bool tl_line_is_ours(const struct tl_line *line)
 {
-	if (line->crew != NULL)
-		return tl_crew_is_ours(line->crew);
-	return line->workers == NULL || tl_workers_are_ours(line->workers);
+	return line->opener == getpid();
 }
 
 /* Those who wait in a call look whether they are wanted. */
@@ -61,7 +59,8 @@ static int line_destructor(struct tl_line *line)
 	}
 	if (line->workers != NULL && ours)
 		tl_workers_detach(line->workers, line);
-	TALLOC_FREE(line->crew);
+	if (line->crew != NULL)
+		talloc_free(line->crew); /* it takes itself off the line */
 	if (ours)
 		discard_all(line);
 	if (line->slots->doze.fd >= 0)
@@ -78,7 +77,7 @@ static int share_memory(struct tl_line *line)
 {
 	const struct tl_line_config *config = &line->config;
 	size_t before = (sizeof(struct tl_line_shared) + 63) / 64 * 64;
-	int visible = config->crew != NULL ? MAP_SHARED : MAP_PRIVATE;
+	int visible = config->crew != NULL || config->of_crew ? MAP_SHARED : MAP_PRIVATE;
 	void *memory;
 
 	line->shared_size = before + tl_slots_size(config->room, config->record);
@@ -97,23 +96,36 @@ static int share_memory(struct tl_line *line)
 	return 0;
 }
 
+/* Where the caller dozes. */
+static int open_doze(TALLOC_CTX *mem_ctx, struct tl_line *line, struct tl_error **error)
+{
+	struct tl_doze *doze = &line->slots->doze;
+
+	doze->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (doze->fd >= 0)
+		return 0;
+	return tl_error_set(mem_ctx, error, -errno, "no descriptor: %s", strerror(errno));
+}
+
 static int open_workers(TALLOC_CTX *mem_ctx, struct tl_line *line, struct tl_workers *workers,
 			struct tl_error **error)
 {
 	const struct tl_crew_config *crew = line->config.crew;
 	unsigned int count = crew != NULL ? crew->workers : 0;
+	struct tl_crew *made;
+	int ret;
 
 	if (workers != NULL)
 		count = tl_workers_count(workers);
-	if (count == 0)
+	if (count == 0 && !line->config.of_crew)
 		return 0;
-	line->spins = tl_workers_cores() > count;
-	line->slots->doze.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (line->slots->doze.fd < 0)
-		return tl_error_set(mem_ctx, error, -errno, "no descriptor: %s", strerror(errno));
+	ret = open_doze(mem_ctx, line, error);
+	if (ret < 0 || line->config.of_crew)
+		return ret;
 	if (crew != NULL)
-		return tl_crew_open(mem_ctx, line, crew, error);
+		return tl_crew_open(line, &line, 1, crew, error, &made);
 	/* Before workers see it. */
+	line->spins = tl_workers_cores() > count;
 	line->workers = workers;
 	tl_workers_attach(workers, line);
 	return 0;
@@ -127,6 +139,7 @@ int tl_line_open(TALLOC_CTX *mem_ctx, const struct tl_line_config *config,
 
 	if (ret == 0) {
 		made->config = *config;
+		made->opener = getpid();
 		talloc_set_destructor(made, line_destructor);
 		ret = share_memory(made);
 	}
@@ -204,7 +217,7 @@ void tl_line_ring(struct tl_line *line, unsigned int calls)
 	if (line->workers != NULL && calls > 0)
 		tl_workers_ring(line->workers, calls);
 	else if (line->crew != NULL && calls > 0)
-		tl_bell_ring(&line->slots->bell, calls);
+		tl_crew_ring(line, calls);
 }
 
 bool tl_line_is_out(const struct tl_line *line, uint64_t position)
@@ -225,10 +238,15 @@ bool tl_line_is_full(const struct tl_line *line)
 void tl_line_take(struct tl_line *line, uint64_t position)
 {
 	const struct tl_call *call = tl_line_record(line, position);
+	uint64_t bytes = call->bytes;
+	bool was_full = line->config.one_by_one && tl_line_is_full(line);
 
-	tl_gate_give(&line->slots->gate, call->bytes);
+	tl_gate_give(&line->slots->gate, bytes);
 	*tl_line_out(line, position) = TL_OUT_NOT;
 	tl_slots_free(line->slots, position);
+	/* Its worker has left for want of bytes. */
+	if (was_full && !tl_line_is_full(line))
+		tl_line_ring(line, 1);
 }
 
 void tl_line_abandon(struct tl_line *line, uint64_t position)

@@ -12,6 +12,7 @@
  */
 
 #include <pthread.h>
+#include <sys/types.h>
 #include <talloc.h>
 #include <tloop/parallel.h>
 
@@ -28,18 +29,12 @@ struct tl_call {
 	uint64_t sent_bytes;      /* of these, what it was sent with */
 };
 
-enum { TL_LINE_PROCESSES = 127 };
-
 /* What of a line stands in memory that it shares with its processes, before the slots. */
 struct tl_line_shared {
 	_Atomic bool closing;
 	_Atomic uint32_t batch;   /* calls that take some microseconds, or a worker's share */
 	_Atomic uint64_t call_ns; /* that one has taken lately */
 	_Atomic uint64_t busy_ns; /* of all calls but the caller's */
-	_Atomic uint32_t started; /* processes that are ready to work, or have failed to be */
-	_Atomic int32_t failed;   /* with which code, the last of them */
-	/* Of each process: it is to begin no call any more, by the caller; it has made some, by itself. */
-	_Atomic bool dismissed[TL_LINE_PROCESSES], worked[TL_LINE_PROCESSES];
 };
 
 /* The budget of bytes unless told. */
@@ -48,13 +43,21 @@ struct tl_line_shared {
 struct tl_line_config {
 	uint32_t record; /* bytes */
 	uint32_t room;   /* positions that can be out at a time */
-	bool one_by_one; /* by one worker, in their order: where there is one, the caller makes none */
+	/*
+	 * By one worker at a time, in their order, each once there are bytes for it, and not by the
+	 * caller where there are workers.
+	 */
+	bool one_by_one;
 	unsigned int share;      /* of the room, of each worker */
 	unsigned int most_batch; /* 0: its share */
 	uint64_t deadline;       /* of a call, in ns; 0: none */
 	uint64_t budget;         /* of bytes; UINT64_MAX: any */
 	struct tl_cancel *cancel;
-	const struct tl_crew_config *crew; /* processes, instead of a pool; need not stay */
+	const struct tl_crew_config
+		*crew; /* processes of its own, instead of a pool; need not stay */
+	/* It will be one of the lines of a crew. They have a lock, which is not held in a doze. */
+	bool of_crew;
+	pthread_mutex_t *lock;
 	/* Makes the call. By a worker. Not called if it is not wanted any more. */
 	void (*run)(void *record, uint64_t position, void *data);
 	/* The bytes of buffers that a call has left in its record. By a worker. */
@@ -79,7 +82,14 @@ struct tl_line {
 	_Atomic uint64_t blocked_ns; /* that the caller has waited */
 	bool spins;                  /* there are cores for all */
 	struct tl_spin spin;         /* the caller's */
-	struct tl_crew *crew;        /* NULL: no processes */
+	pid_t opener;
+	bool suspect; /* a process has died since nothing was on the way */
+
+	/* Of processes, which it has alone, or with other lines. */
+	struct tl_crew *crew; /* NULL: none */
+	unsigned int number;  /* among its lines */
+	uint64_t *kill_at;    /* of each slot: when its worker is killed, if it was abandoned */
+
 	/* Where its worker dozes within a call, if it is one by one; else NULL. */
 	struct tl_doze *_Atomic inner;
 
@@ -194,6 +204,9 @@ void tl_crates_free(TALLOC_CTX **crates);
 void tl_workers_attach(struct tl_workers *workers, struct tl_line *line);
 void tl_workers_detach(struct tl_workers *workers, struct tl_line *line);
 void tl_workers_ring(struct tl_workers *workers, unsigned int calls);
+
+/* By the caller, within a call of the same pool: works on a line of its own as one of them does. */
+unsigned int tl_workers_visit(struct tl_workers *workers, struct tl_line *line);
 bool tl_workers_are_ours(const struct tl_workers *workers);
 
 /*

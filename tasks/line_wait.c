@@ -104,16 +104,15 @@ static int doze_for(struct tl_line *line, uint64_t first, uint64_t end, uint64_t
 {
 	struct tl_doze *doze = &line->slots->doze;
 	const struct tl_cancel *cancel = listens ? line->config.cancel : NULL;
-	const int others[] = {
-		cancel != NULL ? tl_cancel_fd(cancel) : -1,
-		line->crew != NULL ? tl_crew_fd(line->crew) : -1,
-	};
+	int others[1 + TL_CREW_FDS] = { cancel != NULL ? tl_cancel_fd(cancel) : -1, -1, -1 };
 	uint64_t attend = UINT64_MAX;
 
+	if (line->crew != NULL)
+		tl_crew_fds(line->crew, others + 1);
 	tl_line_note_doze(doze);
 	tl_doze_enter(doze, end - first == 1 ? TL_AWAIT_FIRST + first : TL_AWAIT_ANY);
 	if (is_any_done(line, first, end) || (listens && is_cancelled(line)) ||
-	    (line->crew != NULL && tl_crew_attend(line, &attend))) {
+	    (line->crew != NULL && tl_crew_attend(line->crew, &attend))) {
 		end_doze(doze);
 		return 0;
 	}
@@ -121,9 +120,13 @@ static int doze_for(struct tl_line *line, uint64_t first, uint64_t end, uint64_t
 		end_doze(doze);
 		return -EOWNERDEAD;
 	}
+	if (line->config.lock != NULL)
+		pthread_mutex_unlock(line->config.lock);
 	tl_threads_rest();
-	tl_doze_off(doze, others, 2, until < attend ? until : attend);
+	tl_doze_off(doze, others, 1 + TL_CREW_FDS, until < attend ? until : attend);
 	tl_threads_go_on();
+	if (line->config.lock != NULL)
+		pthread_mutex_lock(line->config.lock);
 	tl_line_note_doze(NULL);
 	return 0;
 }
@@ -132,14 +135,18 @@ static int doze_for(struct tl_line *line, uint64_t first, uint64_t end, uint64_t
  * Makes a call, if nobody has claimed it. Where there are workers, and it would go beyond the budget,
  * it may only be the oldest: all of them may wait for room in another stream. If calls have deadlines,
  * which the caller can't see to while it is in one, it leaves the oldest to them, too, unless they do;
- * or unless it is one of them, and maybe the last.
+ * or unless it is one of them, and maybe the last. That is also when it works on a line that goes one by
+ * one: all of them may wait for such.
  */
 static bool help(struct tl_line *line, uint64_t oldest, uint64_t *now)
 {
 	bool timed = line->config.deadline > 0;
 
-	if (line->crew != NULL || (line->workers != NULL && line->config.one_by_one))
+	if (line->crew != NULL)
 		return false;
+	if (line->workers != NULL && line->config.one_by_one)
+		return tl_line_in_call_of(line->workers) &&
+		       tl_workers_visit(line->workers, line) > 0;
 	if (line->workers == NULL || (!timed && !tl_line_is_full(line)))
 		return tl_line_make(line, TL_SLOTS_CALLER, 1, now) > 0;
 	if (timed && !tl_workers_are_stuck(line->workers) && !tl_line_in_call_of(line->workers))
@@ -184,7 +191,7 @@ int tl_line_wait(struct tl_line *line, uint64_t first, uint64_t end, uint64_t *p
 			continue;
 		start = start == 0 ? now : start;
 		if (line->crew != NULL)
-			tl_crew_mend(line);
+			tl_crew_mend(line->crew);
 		if (spin(line, first, end, position))
 			continue;
 		awaited = end - first == 1 ? doze_ahead(line, first, &until) : first;

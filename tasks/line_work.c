@@ -9,7 +9,7 @@
  */
 
 #include "data/internal.h"
-#include "tasks/line.h"
+#include "tasks/processes/crew.h"
 
 enum {
 	BATCH_NS = 20000,   /* what calls that are claimed at a time should take */
@@ -151,7 +151,7 @@ static void make(struct tl_line *line, unsigned int worker, uint64_t position)
 	current.position = position;
 	current.by_caller = worker == TL_SLOTS_CALLER;
 	current.outer = outer.line != NULL ? &outer : NULL;
-	tl_buffer_gate = counts ? pass_gate : NULL;
+	tl_buffer_gate = counts && !line->config.one_by_one ? pass_gate : NULL;
 	if (!atomic_load_explicit(&line->shared->closing, memory_order_relaxed) &&
 	    !atomic_load_explicit(&call->stop, memory_order_relaxed))
 		line->config.run(record, position, line->config.data);
@@ -186,20 +186,39 @@ static void adjust_batch(struct tl_line *line, unsigned int calls, uint64_t ns)
  */
 static bool is_dismissed(const struct tl_line *line, unsigned int worker)
 {
-	return line->workers == NULL && worker != TL_SLOTS_CALLER &&
-	       atomic_load_explicit(&line->shared->dismissed[worker], memory_order_relaxed);
+	return line->crew != NULL && worker != TL_SLOTS_CALLER &&
+	       tl_crew_is_dismissed(line->crew, worker);
+}
+
+static unsigned int make_batch(struct tl_line *line, unsigned int worker, unsigned int most)
+{
+	uint64_t first;
+	unsigned int calls = tl_slots_claim(line->slots, worker, most, &first);
+
+	for (unsigned int i = 0; i < calls && !is_dismissed(line, worker); i++)
+		make(line, worker, first + i);
+	return calls;
+}
+
+/* As many as there are bytes for. What is behind them stays for later. */
+static unsigned int make_one_by_one(struct tl_line *line, unsigned int worker, unsigned int most)
+{
+	unsigned int calls = 0;
+
+	while (calls < most && !tl_line_is_full(line) && make_batch(line, worker, 1) > 0)
+		calls++;
+	return calls;
 }
 
 unsigned int tl_line_make(struct tl_line *line, unsigned int worker, unsigned int most,
 			  uint64_t *now)
 {
-	uint64_t first, before = *now;
-	unsigned int calls = tl_slots_claim(line->slots, worker, most, &first);
+	uint64_t before = *now;
+	unsigned int calls = line->config.one_by_one ? make_one_by_one(line, worker, most)
+						     : make_batch(line, worker, most);
 
 	if (calls == 0)
 		return 0;
-	for (unsigned int i = 0; i < calls && !is_dismissed(line, worker); i++)
-		make(line, worker, first + i);
 	*now = tl_wait_now();
 	if (worker != TL_SLOTS_CALLER)
 		atomic_fetch_add_explicit(&line->shared->busy_ns, *now - before,

@@ -27,9 +27,9 @@ libtloop_la_SOURCES += \
 	%D%/arena/units_free.c \
 	%D%/processes/crew.c \
 	%D%/processes/crew.h \
+	%D%/processes/descriptors.c \
 	%D%/processes/processes.c \
 	%D%/processes/processes.h \
-	%D%/processes/streams.c \
 	%D%/processes/template.c \
 	%D%/processes/template.h \
 	%D%/processes/template_process.c \
@@ -51,4 +51,5 @@ libtloop_la_SOURCES += \
 tloopinclude_HEADERS += \
 	include/tloop/handler.h \
 	include/tloop/parallel.h \
+	include/tloop/stream.h \
 	include/tloop/workers.h

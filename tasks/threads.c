@@ -9,7 +9,7 @@
  *
  * A process that forks needs its threads to stand still, outside of malloc and of all locks: they are
  * parked between two calls. So it is known which pools there are: a fact about the process, as the
- * recycler of buffers and the list of streams are.
+ * recycler of buffers and the list of descriptors are.
  */
 
 #include <errno.h>
@@ -253,6 +253,40 @@ static void strike_off(struct tl_workers *workers)
 
 /* A worker */
 
+/*
+ * With the lock held, which is not held during calls. Who looks for work when another one has such a
+ * line in hand that goes one by one leaves it to that one, who looks once more before it sleeps; or, if
+ * it goes on to another line, the caller of this one is told: it may have nobody then but itself.
+ */
+static unsigned int visit(struct tl_workers *workers, struct tl_line *line, unsigned int worker)
+{
+	unsigned int made;
+
+	if (atomic_load_explicit(&line->shared->closing, memory_order_relaxed) ||
+	    (line->config.one_by_one && line->visitors > 0))
+		return 0;
+	line->visitors++;
+	pthread_mutex_unlock(&workers->lock);
+	made = tl_line_work(line, worker);
+	pthread_mutex_lock(&workers->lock);
+	if (--line->visitors == 0) {
+		pthread_cond_broadcast(&workers->changed);
+		if (line->config.one_by_one)
+			tl_doze_ring_any(&line->slots->doze);
+	}
+	return made;
+}
+
+unsigned int tl_workers_visit(struct tl_workers *workers, struct tl_line *line)
+{
+	unsigned int made;
+
+	pthread_mutex_lock(&workers->lock);
+	made = visit(workers, line, TL_SLOTS_CALLER);
+	pthread_mutex_unlock(&workers->lock);
+	return made;
+}
+
 /* Goes once round all lines. Returns how many calls it has made. */
 static unsigned int visit_all(struct tl_workers *workers, unsigned int worker)
 {
@@ -260,14 +294,7 @@ static unsigned int visit_all(struct tl_workers *workers, unsigned int worker)
 
 	pthread_mutex_lock(&workers->lock);
 	for (struct tl_line *line = workers->lines; line != NULL; line = line->next) {
-		if (atomic_load_explicit(&line->shared->closing, memory_order_relaxed))
-			continue;
-		line->visitors++;
-		pthread_mutex_unlock(&workers->lock);
-		made += tl_line_work(line, worker);
-		pthread_mutex_lock(&workers->lock);
-		if (--line->visitors == 0)
-			pthread_cond_broadcast(&workers->changed);
+		made += visit(workers, line, worker);
 	}
 	pthread_mutex_unlock(&workers->lock);
 	return made;

@@ -112,17 +112,28 @@ static void write_to(int fd)
 		return; /* it is full, so whoever waits has been told */
 }
 
+static void wake(struct tl_doze *doze)
+{
+	if (atomic_exchange_explicit(&doze->awaited, TL_AWAIT_NOTHING, memory_order_relaxed) !=
+	    TL_AWAIT_NOTHING)
+		write_to(doze->fd);
+}
+
 void tl_doze_ring(struct tl_doze *doze, uint64_t position)
 {
 	uint64_t awaited;
 
 	tl_wait_fence();
 	awaited = atomic_load_explicit(&doze->awaited, memory_order_relaxed);
-	if (awaited != TL_AWAIT_ANY && awaited != TL_AWAIT_FIRST + position)
-		return;
-	if (atomic_exchange_explicit(&doze->awaited, TL_AWAIT_NOTHING, memory_order_relaxed) !=
-	    TL_AWAIT_NOTHING)
-		write_to(doze->fd);
+	if (awaited == TL_AWAIT_ANY || awaited == TL_AWAIT_FIRST + position)
+		wake(doze);
+}
+
+void tl_doze_ring_any(struct tl_doze *doze)
+{
+	tl_wait_fence();
+	if (atomic_load_explicit(&doze->awaited, memory_order_relaxed) != TL_AWAIT_NOTHING)
+		wake(doze);
 }
 
 void tl_doze_shake(struct tl_doze *doze)

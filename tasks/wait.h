@@ -58,6 +58,9 @@ void tl_doze_cancel(struct tl_doze *doze);
 /* A position is done: wakes the one that dozes if it waits for that. */
 void tl_doze_ring(struct tl_doze *doze, uint64_t position);
 
+/* Wakes it, whatever it waits for, if it dozes. */
+void tl_doze_ring_any(struct tl_doze *doze);
+
 /* Wakes it in any case: somebody died, was cancelled. From signal handlers, too. */
 void tl_doze_shake(struct tl_doze *doze);
 

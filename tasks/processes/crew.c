@@ -21,11 +21,17 @@
  *
  * Where a process dies while it counts bytes at the gate, `taken` may be wrong by that much. It is
  * put right when nothing is on the way; and if it is too high, that comes soon.
+ *
+ * Of several lines, number i is worked on by worker i modulo their number. Each worker has a bell of its
+ * own then. The notice of a death is an eventfd of the crew's own: whoever reads it sees to the death for
+ * all lines, and shakes their callers.
  */
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "data/internal.h"
@@ -36,58 +42,108 @@ enum {
 	IDLE_DEATHS = 8,
 };
 
-_Static_assert((int)TL_LINE_PROCESSES == (int)TL_TEMPLATE_WORKERS, "the most processes of a line");
+/* What its processes share. */
+struct crew_shared {
+	_Atomic bool closing;
+	_Atomic uint32_t started; /* that are ready to work, or have failed to be */
+	_Atomic int32_t failed;   /* with which code, the last of them */
+	/* Of each process: it is to begin no call any more, by the caller; it has made some, by itself. */
+	_Atomic bool dismissed[TL_TEMPLATE_WORKERS], worked[TL_TEMPLATE_WORKERS];
+	struct tl_bell bells[TL_TEMPLATE_WORKERS]; /* of each, where there are several lines */
+};
 
 struct tl_crew {
 	struct tl_crew_config config;
-	struct tl_line *line;
+	struct crew_shared *shared;
+	struct tl_line **lines;
+	unsigned int count;
 	struct tl_template *template;
 	pid_t opener;
+	int notice; /* of several lines; else -1 */
 	unsigned int alive;
 	unsigned int abandoned; /* calls, at most: those that may have to be killed */
 	unsigned int idle_deaths;
-	uint64_t idle_tail; /* the line's, at the first of them */
+	uint64_t idle_tail; /* of all lines, at the first of them */
 	bool lost;
-	bool suspect;      /* one has died since nothing was on the way */
-	bool *dead;        /* of each worker: is to be replaced */
-	uint64_t *kill_at; /* of each slot: when its worker is killed, if it was abandoned */
+	bool *dead; /* of each worker: is to be replaced */
 	char failure[160];
 };
 
+/* Whether a worker makes calls of a line. */
+static bool serves(const struct tl_crew *crew, unsigned int worker, unsigned int line)
+{
+	return crew->count == 1 || line % crew->config.workers == worker;
+}
+
+static struct tl_bell *bell_of(const struct tl_crew *crew, unsigned int worker)
+{
+	if (crew->count == 1)
+		return &crew->lines[0]->slots->bell;
+	return &crew->shared->bells[worker];
+}
+
+/* How many calls were sent so far. */
+static uint64_t count_calls(const struct tl_crew *crew)
+{
+	uint64_t calls = 0;
+
+	for (unsigned int i = 0; i < crew->count; i++)
+		calls += crew->lines[i]->slots->tail;
+	return calls;
+}
+
 /* In a worker */
 
-/* Whether it is to end. */
-static bool is_over(const struct tl_line *line, unsigned int worker)
+bool tl_crew_is_dismissed(const struct tl_crew *crew, unsigned int worker)
 {
-	return atomic_load_explicit(&line->shared->closing, memory_order_relaxed) ||
-	       atomic_load_explicit(&line->shared->dismissed[worker], memory_order_relaxed);
+	return atomic_load_explicit(&crew->shared->dismissed[worker], memory_order_relaxed);
+}
+
+/* Whether it is to end. */
+static bool is_over(const struct tl_crew *crew, unsigned int worker)
+{
+	return atomic_load_explicit(&crew->shared->closing, memory_order_relaxed) ||
+	       tl_crew_is_dismissed(crew, worker);
+}
+
+/* Goes once round its lines. How many calls it has made. */
+static unsigned int visit_lines(struct tl_crew *crew, unsigned int worker)
+{
+	unsigned int made = 0;
+
+	for (unsigned int i = 0; i < crew->count && !is_over(crew, worker); i++) {
+		if (serves(crew, worker, i))
+			made += tl_line_work(crew->lines[i], worker);
+	}
+	return made;
 }
 
 static int crew_work(unsigned int worker, void *data)
 {
 	struct tl_crew *crew = data;
-	struct tl_line *line = crew->line;
-	struct tl_slots *slots = line->slots;
-	int ret = crew->config.begin(worker, line->config.data);
+	struct crew_shared *shared = crew->shared;
+	struct tl_bell *bell = bell_of(crew, worker);
+	int ret = crew->config.begin(worker, crew->config.data);
 
 	if (ret < 0)
-		atomic_store_explicit(&line->shared->failed, ret, memory_order_relaxed);
-	atomic_fetch_add_explicit(&line->shared->started, 1, memory_order_release);
-	tl_doze_shake(&slots->doze);
-	while (ret == 0 && !is_over(line, worker)) {
+		atomic_store_explicit(&shared->failed, ret, memory_order_relaxed);
+	atomic_fetch_add_explicit(&shared->started, 1, memory_order_release);
+	tl_doze_shake(&crew->lines[0]->slots->doze);
+	while (ret == 0 && !is_over(crew, worker)) {
 		uint32_t entered;
 
-		if (tl_line_work(line, worker) > 0) {
-			atomic_store_explicit(&line->shared->worked[worker], true,
-					      memory_order_relaxed);
+		if (visit_lines(crew, worker) > 0) {
+			atomic_store_explicit(&shared->worked[worker], true, memory_order_relaxed);
 			continue;
 		}
-		entered = tl_bell_enter(&slots->bell);
-		if (is_over(line, worker) || tl_line_work(line, worker) > 0)
-			tl_bell_leave(&slots->bell);
+		entered = tl_bell_enter(bell);
+		if (is_over(crew, worker) || visit_lines(crew, worker) > 0)
+			tl_bell_leave(bell);
 		else
-			tl_bell_sleep(&slots->bell, entered);
+			tl_bell_sleep(bell, entered);
 	}
+	if (crew->config.end != NULL)
+		crew->config.end(worker, crew->config.data);
 	return ret == 0 ? 0 : 1;
 }
 
@@ -108,13 +164,13 @@ static void make_again(struct tl_line *line, uint64_t position)
 static void reap(struct tl_crew *crew, unsigned int worker)
 {
 	tl_template_reap(crew->template, worker);
-	crew->config.gone(worker, crew->line->config.data);
+	crew->config.gone(worker, crew->config.data);
 }
 
 /* A call that was begun, by one that has died. */
-static void inherit_begun(struct tl_crew *crew, uint64_t position, const struct tl_death *death)
+static void inherit_begun(struct tl_crew *crew, struct tl_line *line, uint64_t position,
+			  const struct tl_death *death)
 {
-	struct tl_line *line = crew->line;
 	struct tl_call *call = tl_line_record(line, position);
 	bool wanted = *tl_line_out(line, position) == TL_OUT;
 
@@ -138,26 +194,29 @@ static void lose(struct tl_crew *crew, const char *what, const char *how)
 		tl_template_kill(crew->template, i);
 	for (unsigned int i = 0; i < crew->config.workers; i++)
 		reap(crew, i);
+	/* Who waits for another line is told. */
+	for (unsigned int i = 0; crew->count > 1 && i < crew->count; i++)
+		tl_doze_shake(&crew->lines[i]->slots->doze);
 }
 
 /* One that has made no call. */
 static void count_idle(struct tl_crew *crew)
 {
-	uint64_t tail = crew->line->slots->tail;
+	uint64_t calls = count_calls(crew);
 
-	if (crew->idle_deaths == 0 || tail - crew->idle_tail > crew->line->slots->count) {
+	if (crew->idle_deaths == 0 || calls - crew->idle_tail > crew->lines[0]->slots->count) {
 		crew->idle_deaths = 0;
-		crew->idle_tail = tail;
+		crew->idle_tail = calls;
 	}
 	crew->idle_deaths++;
 }
 
-/* What the dead one had claimed. */
-static void inherit_all(struct tl_crew *crew, const struct tl_death *death)
+/* What the dead one had claimed of a line. */
+static void inherit_line(struct tl_crew *crew, struct tl_line *line, const struct tl_death *death)
 {
-	struct tl_line *line = crew->line;
 	uint64_t tail = line->slots->tail;
 
+	line->suspect = true;
 	for (uint64_t at = tail - line->slots->count; at != tail; at++) {
 		const struct tl_call *call = tl_line_record(line, at);
 
@@ -166,27 +225,37 @@ static void inherit_all(struct tl_crew *crew, const struct tl_death *death)
 			continue;
 		if (atomic_load_explicit(&call->begun, memory_order_relaxed) ||
 		    *tl_line_out(line, at) == TL_OUT_ABANDONED)
-			inherit_begun(crew, at, death);
+			inherit_begun(crew, line, at, death);
 		else
 			tl_slots_return(line->slots, at);
 	}
+	/* Those who wait for room, and callers of other lines. */
+	tl_gate_shake(&line->slots->gate);
+	if (crew->count > 1)
+		tl_doze_shake(&line->slots->doze);
 }
 
 static void bury(struct tl_crew *crew, const struct tl_death *death)
 {
-	struct tl_line *line = crew->line;
-	int failed = atomic_load_explicit(&line->shared->failed, memory_order_relaxed);
+	int failed = atomic_load_explicit(&crew->shared->failed, memory_order_relaxed);
+	unsigned int worker = death->worker;
 	char how[64];
 
-	crew->dead[death->worker] = true;
+	crew->dead[worker] = true;
 	crew->alive--;
-	crew->suspect = true;
-	if (!atomic_load_explicit(&line->shared->worked[death->worker], memory_order_relaxed))
+	if (!atomic_load_explicit(&crew->shared->worked[worker], memory_order_relaxed))
 		count_idle(crew);
-	inherit_all(crew, death);
+	for (unsigned int i = 0; i < crew->count; i++) {
+		struct tl_line *line = crew->lines[i];
+
+		if (!serves(crew, worker, i))
+			continue;
+		if (crew->config.left != NULL)
+			crew->config.left(death, line->config.data);
+		inherit_line(crew, line, death);
+	}
 	/* It may have been woken for a call that it has not claimed. */
-	tl_bell_ring(&line->slots->bell, TL_WORKERS_MOST);
-	tl_gate_shake(&line->slots->gate);
+	tl_bell_ring(bell_of(crew, worker), TL_WORKERS_MOST);
 	if (failed < 0)
 		lose(crew, "a worker's start failed:", tl_strerror(failed));
 	else if (crew->idle_deaths >= IDLE_DEATHS)
@@ -198,33 +267,35 @@ static void bury(struct tl_crew *crew, const struct tl_death *death)
 
 void tl_crew_note_abandoned(struct tl_line *line, uint64_t position)
 {
-	line->crew->kill_at[tl_slots_index(line->slots, position)] = tl_wait_now() + GRACE_NS;
+	line->kill_at[tl_slots_index(line->slots, position)] = tl_wait_now() + GRACE_NS;
 	line->crew->abandoned++;
 }
 
 /* Unless it has left the call meanwhile: then it leaves by itself, before it begins another one. */
-static void kill_in_call(struct tl_crew *crew, unsigned int worker, uint64_t position)
+static void kill_in_call(struct tl_crew *crew, const struct tl_line *line, unsigned int worker,
+			 uint64_t position)
 {
-	struct tl_line *line = crew->line;
-
 	if (crew->dead[worker])
 		return;
-	atomic_store_explicit(&line->shared->dismissed[worker], true, memory_order_relaxed);
+	atomic_store_explicit(&crew->shared->dismissed[worker], true, memory_order_relaxed);
 	tl_wait_fence();
 	if (tl_line_is_claimed(line, position))
 		tl_template_kill(crew->template, worker);
 }
 
-/* Kills those whose time is over. Tells when the next one's is. */
-static void kill_abandoned(struct tl_crew *crew, uint64_t *until)
+/* Of a line: kills those whose time is over. How many calls are left; when the next one's time is. */
+static unsigned int kill_abandoned(struct tl_crew *crew, const struct tl_line *line,
+				   uint64_t *until)
 {
-	struct tl_line *line = crew->line;
 	uint64_t tail = line->slots->tail, now = tl_wait_now();
 	unsigned int left = 0, worker;
 
+	/* Of one that closes before others do nobody waits for them. */
+	if (atomic_load_explicit(&line->shared->closing, memory_order_relaxed))
+		return 0;
 	for (uint64_t at = tail - line->slots->count; at != tail; at++) {
 		const struct tl_call *call = tl_line_record(line, at);
-		uint64_t end = crew->kill_at[tl_slots_index(line->slots, at)];
+		uint64_t end = line->kill_at[tl_slots_index(line->slots, at)];
 
 		if (*tl_line_out(line, at) != TL_OUT_ABANDONED ||
 		    tl_slots_state(line->slots, at, &worker) != TL_SLOT_CLAIMED)
@@ -234,20 +305,36 @@ static void kill_abandoned(struct tl_crew *crew, uint64_t *until)
 		if (!atomic_load_explicit(&call->begun, memory_order_relaxed))
 			continue;
 		if (end <= now)
-			kill_in_call(crew, worker, at);
+			kill_in_call(crew, line, worker, at);
 		else if (end < *until)
 			*until = end;
 	}
-	crew->abandoned = left;
+	return left;
 }
 
-bool tl_crew_attend(struct tl_line *line, uint64_t *until)
+static void kill_all_abandoned(struct tl_crew *crew, uint64_t *until)
 {
-	struct tl_crew *crew = line->crew;
+	crew->abandoned = 0;
+	for (unsigned int i = 0; i < crew->count; i++)
+		crew->abandoned += kill_abandoned(crew, crew->lines[i], until);
+}
+
+/* So that the next notice wakes somebody again. */
+static void read_notice(const struct tl_crew *crew)
+{
+	uint64_t rings;
+
+	if (crew->notice >= 0 && read(crew->notice, &rings, sizeof(rings)) < 0)
+		return; /* there was none */
+}
+
+bool tl_crew_attend(struct tl_crew *crew, uint64_t *until)
+{
 	struct tl_death death;
 	bool changed = false;
 	char how[64];
 
+	read_notice(crew);
 	while (!crew->lost && tl_template_death(crew->template, &death)) {
 		if (death.of_template)
 			lose(crew, "the template process of its workers",
@@ -257,14 +344,14 @@ bool tl_crew_attend(struct tl_line *line, uint64_t *until)
 		changed = true;
 	}
 	if (crew->abandoned > 0 && !crew->lost)
-		kill_abandoned(crew, until);
+		kill_all_abandoned(crew, until);
 	return changed && !crew->lost;
 }
 
 /* Replaces one. As tl_template_refork(). */
 static int replace(struct tl_crew *crew, unsigned int worker)
 {
-	struct tl_line_shared *shared = crew->line->shared;
+	struct crew_shared *shared = crew->shared;
 	int ret;
 
 	reap(crew, worker);
@@ -288,45 +375,62 @@ static bool is_orphan(const struct tl_line *line, uint64_t position)
 	       tl_slots_state(line->slots, position, &worker) == TL_SLOT_READY;
 }
 
-void tl_crew_mend(struct tl_line *line)
+/* Those that are left may all wait at the gate, behind a call that none of them makes. */
+static void open_gates(struct tl_crew *crew)
 {
-	struct tl_crew *crew = line->crew;
-	struct tl_gate *gate = &line->slots->gate;
-	bool orphan;
+	for (unsigned int i = 0; i < crew->count; i++) {
+		struct tl_line *line = crew->lines[i];
+		struct tl_gate *gate = &line->slots->gate;
+		uint64_t oldest = atomic_load_explicit(&gate->oldest, memory_order_relaxed);
+
+		tl_gate_set_open(gate, TL_GATE_ORPHAN,
+				 crew->alive < crew->config.workers && is_orphan(line, oldest));
+	}
+}
+
+/* Whether nobody is left for some line. */
+static bool is_deserted(const struct tl_crew *crew)
+{
+	bool deserted = crew->count == 1 && crew->alive == 0;
+
+	for (unsigned int i = 0; crew->count > 1 && i < crew->config.workers; i++)
+		deserted = deserted || crew->dead[i];
+	return deserted;
+}
+
+void tl_crew_mend(struct tl_crew *crew)
+{
 	int ret = 0;
 
 	if (crew->alive == crew->config.workers || crew->lost)
 		return;
 	for (unsigned int i = 0; i < crew->config.workers; i++) {
-		if (crew->dead[i])
-			ret = replace(crew, i);
+		int failed = crew->dead[i] ? replace(crew, i) : 0;
+
+		ret = failed < 0 ? failed : ret;
 	}
-	if (crew->alive == 0 && ret != -EPIPE)
+	if (is_deserted(crew) && ret != -EPIPE)
 		lose(crew, "no worker can be forked again:", strerror(-ret));
-	/* Those that are left may all wait at the gate, behind a call that none of them makes. */
-	orphan = is_orphan(line, atomic_load_explicit(&gate->oldest, memory_order_relaxed));
-	tl_gate_set_open(gate, TL_GATE_ORPHAN, crew->alive < crew->config.workers && orphan);
+	open_gates(crew);
 }
 
 void tl_crew_audit(struct tl_line *line)
 {
-	struct tl_crew *crew = line->crew;
-
-	if (!crew->suspect)
+	if (!line->suspect)
 		return;
 	for (uint64_t i = 1; i <= line->slots->count; i++) {
 		if (*tl_line_out(line, line->slots->tail - i) != TL_OUT_NOT)
 			return;
 	}
 	tl_gate_reset(&line->slots->gate);
-	crew->suspect = false;
+	line->suspect = false;
 }
 
-/* Opening */
-
-bool tl_crew_is_ours(const struct tl_crew *crew)
+void tl_crew_ring(struct tl_line *line, unsigned int calls)
 {
-	return crew->opener == getpid();
+	const struct tl_crew *crew = line->crew;
+
+	tl_bell_ring(bell_of(crew, line->number % crew->config.workers), calls);
 }
 
 bool tl_crew_is_lost(const struct tl_crew *crew)
@@ -339,9 +443,10 @@ const char *tl_crew_failure(const struct tl_crew *crew)
 	return crew->failure;
 }
 
-int tl_crew_fd(const struct tl_crew *crew)
+void tl_crew_fds(const struct tl_crew *crew, int fds[TL_CREW_FDS])
 {
-	return tl_template_fd(crew->template);
+	fds[0] = tl_template_fd(crew->template);
+	fds[1] = crew->notice;
 }
 
 unsigned int tl_crew_count(const struct tl_crew *crew)
@@ -349,34 +454,94 @@ unsigned int tl_crew_count(const struct tl_crew *crew)
 	return crew->config.workers;
 }
 
-/* Its template, which is its child, gives them some time to leave, then. */
+/* Opening */
+
+static void shake_gates(struct tl_crew *crew)
+{
+	for (unsigned int i = 0; i < crew->count; i++)
+		tl_gate_shake(&crew->lines[i]->slots->gate);
+}
+
+/* Its template, which is its child, gives them some time to leave. */
+static void close_crew(struct tl_crew *crew)
+{
+	atomic_store_explicit(&crew->shared->closing, true, memory_order_relaxed);
+	shake_gates(crew);
+	for (unsigned int i = 0; i < crew->config.workers; i++)
+		tl_bell_ring(bell_of(crew, i), TL_WORKERS_MOST);
+	TALLOC_FREE(crew->template);
+}
+
 static int crew_destructor(struct tl_crew *crew)
 {
-	if (!tl_crew_is_ours(crew))
-		return 0;
-	atomic_store_explicit(&crew->line->shared->closing, true, memory_order_relaxed);
-	tl_gate_shake(&crew->line->slots->gate);
-	tl_bell_ring(&crew->line->slots->bell, TL_WORKERS_MOST);
+	if (crew->opener == getpid() && crew->template != NULL)
+		close_crew(crew);
+	else
+		TALLOC_FREE(crew->template);
+	for (unsigned int i = 0; i < crew->count; i++)
+		crew->lines[i]->crew = NULL;
+	if (crew->notice >= 0)
+		close(crew->notice);
+	if (crew->shared != NULL)
+		munmap(crew->shared, sizeof(*crew->shared));
 	return 0;
 }
 
-static struct tl_crew *crew_new(struct tl_line *line, const struct tl_crew_config *config)
+static int share_memory(struct tl_crew *crew)
 {
-	struct tl_crew *crew = talloc_zero(line, struct tl_crew);
+	void *memory = mmap(NULL, sizeof(*crew->shared), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	if (crew == NULL)
-		return NULL;
-	crew->config = *config;
-	crew->line = line;
-	crew->opener = getpid();
-	talloc_set_destructor(crew, crew_destructor);
-	crew->alive = config->workers;
-	crew->dead = talloc_zero_array(crew, bool, config->workers);
-	crew->kill_at = talloc_zero_array(crew, uint64_t, line->slots->count);
-	if (crew->dead != NULL && crew->kill_at != NULL)
-		return crew;
-	talloc_free(crew);
-	return NULL;
+	if (memory == MAP_FAILED)
+		return -ENOMEM;
+	crew->shared = memory;
+	if (crew->count == 1)
+		return 0;
+	crew->notice = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return crew->notice < 0 ? -errno : 0;
+}
+
+/* They know it when they are forked. */
+static int adopt_lines(struct tl_crew *crew, struct tl_line *const *lines, unsigned int count)
+{
+	crew->lines = talloc_memdup(crew, lines, count * sizeof(*lines));
+	if (crew->lines == NULL)
+		return -ENOMEM;
+	for (; crew->count < count; crew->count++) {
+		struct tl_line *line = lines[crew->count];
+
+		line->kill_at = talloc_zero_array(line, uint64_t, line->slots->count);
+		if (line->kill_at == NULL)
+			return -ENOMEM;
+		line->crew = crew;
+		line->number = crew->count;
+		line->spins = tl_workers_cores() > crew->config.workers;
+	}
+	return 0;
+}
+
+static int crew_new(TALLOC_CTX *mem_ctx, struct tl_line *const *lines, unsigned int count,
+		    const struct tl_crew_config *config, struct tl_crew **crew)
+{
+	struct tl_crew *made = talloc_zero(mem_ctx, struct tl_crew);
+	int ret;
+
+	if (made == NULL)
+		return -ENOMEM;
+	made->config = *config;
+	made->opener = getpid();
+	made->notice = -1;
+	made->alive = config->workers;
+	talloc_set_destructor(made, crew_destructor);
+	made->dead = talloc_zero_array(made, bool, config->workers);
+	ret = made->dead != NULL ? adopt_lines(made, lines, count) : -ENOMEM;
+	if (ret == 0)
+		ret = share_memory(made);
+	if (ret < 0)
+		talloc_free(made);
+	else
+		*crew = made;
+	return ret;
 }
 
 /* Whether one's start has failed, or it has died before it was ready. 0, or an error. */
@@ -385,7 +550,7 @@ static int check_start(TALLOC_CTX *mem_ctx, struct tl_crew *crew, struct tl_erro
 	struct tl_death death = { 0 };
 	bool dead = tl_template_death(crew->template, &death);
 	/* Now, as who is dead writes it no more. */
-	int failed = atomic_load_explicit(&crew->line->shared->failed, memory_order_acquire);
+	int failed = atomic_load_explicit(&crew->shared->failed, memory_order_acquire);
 	char how[64];
 
 	if (failed < 0)
@@ -401,52 +566,83 @@ static int check_start(TALLOC_CTX *mem_ctx, struct tl_crew *crew, struct tl_erro
 /* Until all are ready. */
 static int await_start(TALLOC_CTX *mem_ctx, struct tl_crew *crew, struct tl_error **error)
 {
-	struct tl_line *line = crew->line;
-	const int other = tl_template_fd(crew->template);
+	struct tl_doze *doze = &crew->lines[0]->slots->doze;
+	int others[TL_CREW_FDS];
 
+	tl_crew_fds(crew, others);
 	for (;;) {
 		int ret;
 
-		tl_doze_enter(&line->slots->doze, TL_AWAIT_ANY);
+		tl_doze_enter(doze, TL_AWAIT_ANY);
+		read_notice(crew);
 		ret = check_start(mem_ctx, crew, error);
 		if (ret < 0)
 			return ret;
-		if (atomic_load_explicit(&line->shared->started, memory_order_acquire) ==
+		if (atomic_load_explicit(&crew->shared->started, memory_order_acquire) ==
 		    crew->config.workers)
 			break;
-		tl_doze_off(&line->slots->doze, &other, 1, UINT64_MAX);
+		tl_doze_off(doze, others, TL_CREW_FDS, UINT64_MAX);
 	}
-	tl_doze_cancel(&line->slots->doze);
+	tl_doze_cancel(doze);
 	return 0;
 }
 
-int tl_crew_open(TALLOC_CTX *mem_ctx, struct tl_line *line, const struct tl_crew_config *config,
-		 struct tl_error **error)
+/* The descriptors that its processes need: the config's, and where its callers doze. */
+static int *own_fds(struct tl_crew *crew, unsigned int *count)
 {
-	struct tl_crew *crew = crew_new(line, config);
-	const struct tl_template_config template = {
-		.workers = config->workers,
+	const struct tl_crew_config *config = &crew->config;
+	int *fds = talloc_array(crew, int, config->fd_count + crew->count);
+
+	if (fds == NULL)
+		return NULL;
+	if (config->fd_count > 0)
+		memcpy(fds, config->fds, config->fd_count * sizeof(*fds));
+	*count = config->fd_count;
+	for (unsigned int i = 0; i < crew->count; i++)
+		fds[(*count)++] = crew->lines[i]->slots->doze.fd;
+	return fds;
+}
+
+static int start_template(TALLOC_CTX *mem_ctx, struct tl_crew *crew, struct tl_error **error)
+{
+	struct tl_template_config template = {
+		.workers = crew->config.workers,
 		.work = crew_work,
 		.data = crew,
-		.notice = line->slots->doze.fd,
-		.fds = config->fds,
-		.fd_count = config->fd_count,
+		.notice = crew->notice >= 0 ? crew->notice : crew->lines[0]->slots->doze.fd,
 		.grace_ns = GRACE_NS,
-		.fork_with_threads = config->fork_with_threads,
+		.fork_with_threads = crew->config.fork_with_threads,
 	};
+	int *fds = own_fds(crew, &template.fd_count);
 	int ret;
 
-	if (crew == NULL)
+	if (fds == NULL)
 		return tl_error_set(mem_ctx, error, -ENOMEM, "no memory for workers");
+	template.fds = fds;
 	ret = tl_template_start(mem_ctx, &template, error, &crew->template);
-	if (ret == 0) {
+	talloc_free(fds);
+	if (ret == 0)
 		talloc_steal(crew, crew->template);
-		ret = await_start(mem_ctx, crew, error);
-	}
+	return ret;
+}
+
+int tl_crew_open(TALLOC_CTX *mem_ctx, struct tl_line *const *lines, unsigned int count,
+		 const struct tl_crew_config *config, struct tl_error **error,
+		 struct tl_crew **crew)
+{
+	struct tl_crew *made;
+	int ret = crew_new(mem_ctx, lines, count, config, &made);
+
+	if (ret < 0)
+		return tl_error_set(mem_ctx, error, ret, "no memory for workers: %s",
+				    tl_strerror(ret));
+	ret = start_template(mem_ctx, made, error);
+	if (ret == 0)
+		ret = await_start(mem_ctx, made, error);
 	if (ret < 0) {
-		talloc_free(crew);
+		talloc_free(made);
 		return ret;
 	}
-	line->crew = crew;
+	*crew = made;
 	return 0;
 }

@@ -105,22 +105,22 @@ bool tl_death_soon(pid_t pid, struct tl_death *death);
 /* From a status as waitpid() tells it. */
 void tl_death_from_status(int status, struct tl_death *death);
 
-/* streams.c: the descriptors of all pools of this process */
+/* descriptors.c: the descriptors of all pools of this process */
 
-struct tl_stream_fds {
-	struct tl_stream_fds *older, *newer;
+struct tl_descriptors {
+	struct tl_descriptors *older, *newer;
 	unsigned int count;
 	int *fds; /* -1 is none */
 };
 
-void tl_streams_add(struct tl_stream_fds *own);
-void tl_streams_remove(struct tl_stream_fds *own);
+void tl_descriptors_add(struct tl_descriptors *own);
+void tl_descriptors_remove(struct tl_descriptors *own);
 
 /* Held while a process forks, so that the child finds the list whole. Both call unlock. */
-void tl_streams_lock(void);
-void tl_streams_unlock(void);
+void tl_descriptors_lock(void);
+void tl_descriptors_unlock(void);
 
 /* In the child, with the lock held: closes those of all others. */
-void tl_streams_close_others(const struct tl_stream_fds *own);
+void tl_descriptors_close_others(const struct tl_descriptors *own);
 
 #endif

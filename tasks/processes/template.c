@@ -48,7 +48,7 @@ struct tl_template {
 	int pidfd; /* of the template, or -1 */
 	int reply; /* or -1 */
 	bool lost; /* the template has died, which was told */
-	struct tl_stream_fds fds;
+	struct tl_descriptors fds;
 	struct watched watched[];
 };
 
@@ -301,14 +301,14 @@ static int fork_template(struct tl_template *template, int hello)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &born.mask);
-	tl_streams_lock();
+	tl_descriptors_lock();
 	tl_buffer_lock();
 	pid = template->config.fork_with_threads ? fork() : tl_process_clone(0, NULL);
 	cause = errno;
 	tl_buffer_unlock();
 	if (pid == 0)
-		tl_streams_close_others(&template->fds);
-	tl_streams_unlock();
+		tl_descriptors_close_others(&template->fds);
+	tl_descriptors_unlock();
 	if (pid == 0) {
 		tl_threads_forget();
 		tl_template_run(&born);
@@ -431,7 +431,7 @@ static int template_destructor(struct tl_template *template)
 {
 	if (template->shared != NULL && template->shared->opener == getpid())
 		end_all(template);
-	tl_streams_remove(&template->fds);
+	tl_descriptors_remove(&template->fds);
 	if (template->pidfd >= 0)
 		close(template->pidfd);
 	if (template->reply >= 0)
@@ -465,7 +465,7 @@ static struct tl_template *template_new(TALLOC_CTX *mem_ctx,
 	template->config = *config;
 	template->fds.count = STREAM_FDS + own;
 	template->fds.fds = fds;
-	tl_streams_add(&template->fds);
+	tl_descriptors_add(&template->fds);
 	talloc_set_destructor(template, template_destructor);
 	return template;
 }

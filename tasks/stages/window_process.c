@@ -237,6 +237,7 @@ int tl_window_open_arena(struct tl_window *window, struct tl_line_config *line,
 	crew->died = died;
 	crew->again = again;
 	crew->gone = gone;
+	crew->data = window;
 	line->record =
 		(uint32_t)(sizeof(struct record) + ROOM + (keeps_input(window) ? ROOM : 0) + 63) /
 		64 * 64;

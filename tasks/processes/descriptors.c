@@ -16,47 +16,47 @@
 
 static struct {
 	pthread_mutex_t lock;
-	struct tl_stream_fds *newest;
-} streams = {
+	struct tl_descriptors *newest;
+} pools = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 };
 
-void tl_streams_lock(void)
+void tl_descriptors_lock(void)
 {
-	pthread_mutex_lock(&streams.lock);
+	pthread_mutex_lock(&pools.lock);
 }
 
-void tl_streams_unlock(void)
+void tl_descriptors_unlock(void)
 {
-	pthread_mutex_unlock(&streams.lock);
+	pthread_mutex_unlock(&pools.lock);
 }
 
-void tl_streams_add(struct tl_stream_fds *own)
+void tl_descriptors_add(struct tl_descriptors *own)
 {
-	tl_streams_lock();
+	tl_descriptors_lock();
 	own->newer = NULL;
-	own->older = streams.newest;
+	own->older = pools.newest;
 	if (own->older != NULL)
 		own->older->newer = own;
-	streams.newest = own;
-	tl_streams_unlock();
+	pools.newest = own;
+	tl_descriptors_unlock();
 }
 
-void tl_streams_remove(struct tl_stream_fds *own)
+void tl_descriptors_remove(struct tl_descriptors *own)
 {
-	tl_streams_lock();
+	tl_descriptors_lock();
 	if (own->newer != NULL)
 		own->newer->older = own->older;
 	else
-		streams.newest = own->older;
+		pools.newest = own->older;
 	if (own->older != NULL)
 		own->older->newer = own->newer;
-	tl_streams_unlock();
+	tl_descriptors_unlock();
 }
 
-void tl_streams_close_others(const struct tl_stream_fds *own)
+void tl_descriptors_close_others(const struct tl_descriptors *own)
 {
-	for (const struct tl_stream_fds *one = streams.newest; one != NULL; one = one->older) {
+	for (const struct tl_descriptors *one = pools.newest; one != NULL; one = one->older) {
 		for (unsigned int i = 0; one != own && i < one->count; i++) {
 			if (one->fds[i] >= 0)
 				close(one->fds[i]);
