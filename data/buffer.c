@@ -301,6 +301,7 @@ static int buffer_destructor(struct tl_buffer *buffer)
 }
 
 _Thread_local int (*tl_buffer_gate)(uint64_t size);
+_Thread_local struct tl_buffer_source *tl_buffer_thread_source;
 
 static uint8_t *block_bytes(struct block *block)
 {
@@ -324,7 +325,8 @@ static int hold(struct tl_buffer *made, struct block *block, struct tl_buffer **
 
 int tl_buffer_new(TALLOC_CTX *mem_ctx, uint64_t size, struct tl_buffer **buffer)
 {
-	struct tl_buffer_source *source = recycler.source;
+	struct tl_buffer_source *source =
+		tl_buffer_thread_source != NULL ? tl_buffer_thread_source : recycler.source;
 	int ret = tl_buffer_gate != NULL ? tl_buffer_gate(size) : 0;
 	struct tl_buffer *made;
 

@@ -34,7 +34,7 @@ static struct tl_dataset *dataset_new(TALLOC_CTX *mem_ctx, const struct tl_datas
 			goto no_memory;
 		if (stage->ops->copy != NULL && stage->ops->copy(config) < 0)
 			goto no_memory;
-		ds->stages[ds->count] = (struct tl_stage){ stage->ops, config };
+		ds->stages[ds->count] = (struct tl_stage){ stage->ops, config, stage->inserted };
 	}
 	return ds;
 
@@ -52,6 +52,7 @@ static struct tl_dataset *add_stage(struct tl_dataset *ds, const struct tl_stage
 		return NULL;
 	stage = &ds->stages[ds->count];
 	stage->ops = ops;
+	stage->inserted = false;
 	stage->config = talloc_zero_size(ds, config_size);
 	if (stage->config == NULL) {
 		talloc_free(ds);
@@ -104,6 +105,15 @@ struct tl_dataset *tl_dataset_mistake_at(const char *file, int line, struct tl_d
 		return NULL;
 	}
 	return ds;
+}
+
+unsigned int tl_stage_number(const struct tl_dataset *ds, const struct tl_stage *stage)
+{
+	unsigned int number = 0;
+
+	for (const struct tl_stage *at = ds->stages; at <= stage; at++)
+		number += !at->inserted;
+	return number;
 }
 
 bool tl_stage_is_random(const struct tl_stage *stage)

@@ -78,6 +78,9 @@ struct tl_buffer_source {
 /* Makes it the source of tl_buffer_new() in this process, which has one thread. NULL: no more. */
 void tl_buffer_set_source(struct tl_buffer_source *source);
 
+/* Of this thread, instead of the process's; NULL: none. */
+extern _Thread_local struct tl_buffer_source *tl_buffer_thread_source;
+
 /* A buffer over bytes that were taken from a source. 0; -ENOMEM, and they are not put. */
 int tl_buffer_over(TALLOC_CTX *mem_ctx, struct tl_buffer_source *source, void *bytes,
 		   uint64_t number, uint64_t size, struct tl_buffer **buffer);
@@ -230,7 +233,8 @@ enum { TL_SKIP = 2 };
 /* One stage of a dataset. */
 struct tl_stage {
 	const struct tl_stage_ops *ops;
-	void *config; /* a child of the dataset */
+	void *config;  /* a child of the dataset */
+	bool inserted; /* it is in no plan of a program's, see split.c */
 };
 
 struct tl_stage_ops {
@@ -324,6 +328,9 @@ struct tl_dataset {
 	unsigned int count;
 	struct tl_stage stages[];
 };
+
+/* The number of a stage, as it is told: from 1. One that was inserted has none of its own. */
+unsigned int tl_stage_number(const struct tl_dataset *ds, const struct tl_stage *stage);
 
 /*
  * Makes a dataset of one stage, or one with a stage more on the same context, with a zeroed config
@@ -421,6 +428,25 @@ void tl_slice_reorder(const struct tl_node *node, uint64_t *index, size_t count)
 struct tl_dataset *tl_dataset_slices(const struct tl_dataset *ds, const struct tl_stage_ops *ops,
 				     struct tl_slice slice);
 
+/* shard.c */
+extern const struct tl_stage_ops tl_shard_ops;
+
+/* split.c: plans that are walked in parts */
+
+/* The first so many stages of a dataset. They stay those of ds, which must outlive it. */
+struct tl_dataset *tl_dataset_part(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds,
+				   unsigned int count);
+
+/* How many stages there are, from the source on, behind which items are found by their number. */
+unsigned int tl_dataset_split(const struct tl_dataset *ds, unsigned int count);
+
+/*
+ * As tl_dataset_part(), of one shard: behind the stages that tl_dataset_split() tells there are only
+ * its items. If there are several shards, there must be such stages.
+ */
+struct tl_dataset *tl_dataset_part_shard(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds,
+					 unsigned int count, uint64_t rank, uint64_t shards);
+
 /* convert.c */
 
 /*
@@ -514,10 +540,15 @@ int tl_iter_open_input(struct tl_node *node, const struct tl_dataset *ds, uint64
 		       struct tl_error **error, struct tl_iter **it);
 
 /*
- * An iterator over the stages before a node, which another thread may walk: nothing of it is the
- * node's own iterator's, but the clock of statistics if the caller walks it. It hangs on mem_ctx,
- * which is nobody's child, with what else it needs, and becomes node->aside. 0; or a code.
+ * An iterator over a part of the plan that a node is in, which another thread may walk, and open:
+ * nothing of it is the node's own iterator's, but the clock of statistics if the caller walks it. It
+ * hangs on mem_ctx, which is nobody's child, as does its error. 0; or a code.
  */
+int tl_iter_open_part(const struct tl_node *node, TALLOC_CTX *mem_ctx,
+		      const struct tl_dataset *part, bool by_caller, struct tl_error **error,
+		      struct tl_iter **it);
+
+/* The same over the stages before the node, as node->aside; an error is the node's. */
 int tl_iter_open_aside(struct tl_node *node, TALLOC_CTX *mem_ctx, bool by_caller);
 
 /* Opens the nodes of it->ds, at the beginning of an epoch. They are not used yet. */
@@ -657,7 +688,7 @@ int tl_rows_fill(struct tl_node *node, const uint64_t *index, size_t count, stru
  *	file.c		a regular file, read at any place
  *	input.c		plain bytes from any place on, as they are or, by decoder.c, through a codec
  *	stored.c	sources with random access, over files: records, tokens, npy, npz
- *	stream.c	sources whose items say how long they are, over an input: tfrecord, tar
+ *	sequential.c	sources whose items say how long they are, over an input: tfrecord, tar
  *	reader.c	an input through a window, where what has but an end mark stands in one piece:
  *			text, csv
  */
@@ -817,32 +848,32 @@ uint64_t tl_input_file_at(const struct tl_input *input);
 int tl_input_fail_at(const char *file, int line, struct tl_input *input, int code, uint64_t byte,
 		     const char *format, ...) TL_PRINTF(6, 7);
 
-/* stream.c: sources that read one file from its beginning on */
+/* sequential.c: sources that read one file from its beginning on */
 
-struct tl_stream {
+struct tl_sequential {
 	char *path;
 	const struct tl_codec *codec; /* NULL: it is not compressed */
 	uint64_t max_bytes;           /* of an item */
 };
 
 /* Their cursor, or what it begins with. */
-struct tl_stream_cursor {
+struct tl_sequential_cursor {
 	uint64_t offset; /* where the next item begins, in plain bytes */
 	struct tl_input *input;
 	struct tl_error *error; /* of the input */
 };
 
-extern const struct tl_field tl_stream_fields[];
-int tl_stream_copy(void *config);
-char *tl_stream_describe(char *text, const void *config);
-int tl_stream_open(struct tl_node *node);
-int tl_stream_rewind(struct tl_node *node, uint64_t epoch);
+extern const struct tl_field tl_sequential_fields[];
+int tl_sequential_copy(void *config);
+char *tl_sequential_describe(char *text, const void *config);
+int tl_sequential_open(struct tl_node *node);
+int tl_sequential_rewind(struct tl_node *node, uint64_t epoch);
 
 /* Says of the first bytes of a file how they are compressed, and what reads that; or NULL. */
 const char *tl_compression_of(const uint8_t *bytes, size_t size);
 
 /* Makes the input's error that of the item. Returns the code. */
-int tl_stream_fail(struct tl_node *node, int code);
+int tl_sequential_fail(struct tl_node *node, int code);
 
 struct tl_dataset *tl_dataset_stream(TALLOC_CTX *mem_ctx, const struct tl_stage_ops *ops,
 				     const char *path, const struct tl_file_options *options);

@@ -54,8 +54,8 @@ int tl_node_fail_at(const char *file, int line, struct tl_node *node, const stru
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
 	tl_stats_count_error(node->it, stage);
-	return tl_iter_fail_at(file, line, node->it, code, "stage %td (%s): %s",
-			       stage - node->it->ds->stages + 1, stage->ops->name, message);
+	return tl_iter_fail_at(file, line, node->it, code, "stage %u (%s): %s",
+			       tl_stage_number(node->it->ds, stage), stage->ops->name, message);
 }
 
 void tl_node_fatal(struct tl_node *node)
@@ -273,26 +273,30 @@ int tl_iter_open_input(struct tl_node *node, const struct tl_dataset *ds, uint64
 	return open_iter(node->held, ds, &options, node, error, it);
 }
 
-int tl_iter_open_aside(struct tl_node *node, TALLOC_CTX *mem_ctx, bool by_caller)
+int tl_iter_open_part(const struct tl_node *node, TALLOC_CTX *mem_ctx,
+		      const struct tl_dataset *part, bool by_caller, struct tl_error **error,
+		      struct tl_iter **it)
 {
-	const struct tl_dataset *ds = node->it->ds;
-	unsigned int count = (unsigned int)(node->group.stages - ds->stages);
-	size_t size = sizeof(struct tl_dataset) + count * sizeof(struct tl_stage);
 	/* Its snapshots are made now and then while it is walked, so they are to be small. */
 	const struct tl_iter_options options = {
 		TL_ITER_OPTIONS_INIT,
 		.flags = node->it->options.flags & ~(uint32_t)TL_ITER_SAVE_ITEMS,
 	};
-	struct tl_dataset *before = talloc_named_const(mem_ctx, size, "struct tl_dataset");
+
+	return open_iter(mem_ctx, part, &options, by_caller ? node : NULL, error, it);
+}
+
+int tl_iter_open_aside(struct tl_node *node, TALLOC_CTX *mem_ctx, bool by_caller)
+{
+	const struct tl_dataset *ds = node->it->ds;
+	unsigned int count = (unsigned int)(node->group.stages - ds->stages);
+	struct tl_dataset *before = tl_dataset_part(mem_ctx, ds, count);
 	struct tl_error *error = NULL;
 	int ret;
 
 	if (before == NULL)
 		return -ENOMEM;
-	before->error = NULL;
-	before->count = count;
-	memcpy(before->stages, ds->stages, count * sizeof(struct tl_stage));
-	ret = open_iter(mem_ctx, before, &options, by_caller ? node : NULL, &error, &node->aside);
+	ret = tl_iter_open_part(node, mem_ctx, before, by_caller, &error, &node->aside);
 	if (ret < 0 && error != NULL)
 		tl_iter_fail_at(tl_error_file(error), tl_error_line(error), node->it, ret, "%s",
 				tl_error_message(error));

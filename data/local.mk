@@ -24,6 +24,7 @@ libtloop_la_SOURCES += \
 	%D%/reading/reader.c \
 	%D%/reading/utf8.c \
 	%D%/rows.c \
+	%D%/split.c \
 	%D%/sources/array.c \
 	%D%/sources/callback.c \
 	%D%/sources/csv.c \
@@ -37,9 +38,9 @@ libtloop_la_SOURCES += \
 	%D%/sources/npz.c \
 	%D%/sources/range.c \
 	%D%/sources/records.c \
+	%D%/sources/sequential.c \
 	%D%/sources/stored.c \
 	%D%/sources/stored.h \
-	%D%/sources/stream.c \
 	%D%/sources/tar.c \
 	%D%/sources/tar_entry.c \
 	%D%/sources/text.c \

@@ -247,6 +247,59 @@ static bool find_stage(const struct tl_iter *it, unsigned int *index, unsigned i
 	return false;
 }
 
+/* What is done with a stage's own and what is told of it. */
+typedef void (*visit_fn)(struct tl_tally *tally, struct tl_stage_counts *counts);
+
+/* For the stages of an iterator, and of its inputs, which come before it. Returns how many they are. */
+static unsigned int visit_all(const struct tl_iter *it, visit_fn visit,
+			      struct tl_stage_counts *counts)
+{
+	unsigned int visited = 0;
+
+	for (unsigned int i = 0; i < it->ds->count; i++) {
+		const struct tl_upstreams *upstreams = upstreams_of(&it->ds->stages[i]);
+		const struct tl_iter *walker = walker_of(it, i);
+
+		for (unsigned int k = 0; upstreams != NULL && k < upstreams->count; k++)
+			visited += visit_all(first_node(walker)->upstreams[k], visit,
+					     counts != NULL ? counts + visited : NULL);
+		if (it->ds->stages[i].inserted)
+			continue;
+		if (counts != NULL)
+			visit(&walker->stats->tallies[i], &counts[visited]);
+		visited++;
+	}
+	return visited;
+}
+
+static void read_counts(struct tl_tally *tally, struct tl_stage_counts *counts)
+{
+	*counts = (struct tl_stage_counts){
+		.ticks = load(&tally->ticks),
+		.items = load(&tally->items),
+		.errors = load(&tally->errors),
+		.bytes = load(&tally->bytes),
+	};
+}
+
+static void add_counts(struct tl_tally *tally, struct tl_stage_counts *counts)
+{
+	add(&tally->ticks, counts->ticks);
+	add(&tally->items, counts->items);
+	add(&tally->errors, counts->errors);
+	add(&tally->bytes, counts->bytes);
+}
+
+unsigned int tl_stats_read(const struct tl_iter *it, struct tl_stage_counts *counts)
+{
+	return visit_all(it, read_counts, counts);
+}
+
+void tl_stats_add(const struct tl_iter *it, struct tl_stage_counts *counts)
+{
+	visit_all(it, add_counts, counts);
+}
+
 int tl_iter_stats(const struct tl_iter *it, unsigned int index, struct tl_stage_stats *stats)
 {
 	struct tl_stage_stats found = { .depth = 0 };

@@ -53,6 +53,20 @@ void tl_stats_count(const struct tl_iter *it, const struct tl_stage *stage, uint
 		    uint64_t bytes);
 void tl_stats_count_error(const struct tl_iter *it, const struct tl_stage *stage);
 
+/* What a stage has counted, to be told to another process. */
+struct tl_stage_counts {
+	uint64_t ticks, items, errors, bytes;
+};
+
+/*
+ * What all stages of an iterator have counted, in the order of tl_iter_stats(), but for a stage that
+ * was inserted into its plan, see split.c. How many there are; counts may be NULL.
+ */
+unsigned int tl_stats_read(const struct tl_iter *it, struct tl_stage_counts *counts);
+
+/* Adds what the stages of the same plan have counted elsewhere. */
+void tl_stats_add(const struct tl_iter *it, struct tl_stage_counts *counts);
+
 /* What a node's get is then; the second one of a group of element-wise stages, see fuse.c. */
 int tl_get_measured(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index,
 		    struct tl_item **item);

@@ -11,6 +11,7 @@
 #include <tloop/batch.h>
 #include <tloop/batching.h>
 #include <tloop/buffer.h>
+#include <tloop/channel.h>
 #include <tloop/codec.h>
 #include <tloop/dataset.h>
 #include <tloop/dtype.h>

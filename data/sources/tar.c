@@ -14,7 +14,7 @@
 enum { FIRST_ROOM = 8 }; /* tensors, before an item is made larger */
 
 struct tar_cursor {
-	struct tl_stream_cursor stream;
+	struct tl_sequential_cursor stream;
 	bool ready; /* the entry is the next item's first */
 	struct tl_tar_entry *entry;
 	char *key; /* of the item that is being made: as much room as an entry's name */
@@ -89,7 +89,7 @@ static int name_tensor(const char *extension, char name[TL_TENSOR_NAME])
 }
 
 /* Why the file can't become a tensor of the item, as an error of the item. */
-static int check_entry(const struct tl_stream *stream, struct tl_input *input,
+static int check_entry(const struct tl_sequential *stream, struct tl_input *input,
 		       const struct tl_tar_entry *entry, const struct tl_item *item,
 		       const char *tensor)
 {
@@ -174,7 +174,7 @@ static int tar_open(struct tl_node *node)
 	cursor->key = talloc_zero_array(node->held, char, sizeof(cursor->entry->name));
 	if (cursor->entry == NULL || cursor->key == NULL)
 		return -ENOMEM;
-	return tl_stream_open(node);
+	return tl_sequential_open(node);
 }
 
 static int tar_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index, struct tl_item **item)
@@ -191,7 +191,7 @@ static int tar_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index, st
 		return TL_END;
 	if (ret < 0) {
 		tl_node_fatal(node);
-		return tl_stream_fail(node, ret);
+		return tl_sequential_fail(node, ret);
 	}
 	length = key_length(cursor->entry->name);
 	memcpy(cursor->key, cursor->entry->name, length);
@@ -211,7 +211,7 @@ static int tar_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index, st
 	}
 	if (ret < 0) {
 		talloc_free(made);
-		return tl_stream_fail(node, ret);
+		return tl_sequential_fail(node, ret);
 	}
 	*item = made;
 	return 0;
@@ -219,14 +219,14 @@ static int tar_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index, st
 
 static const struct tl_stage_ops tar_ops = {
 	.name = "tar",
-	.copy = tl_stream_copy,
-	.describe = tl_stream_describe,
+	.copy = tl_sequential_copy,
+	.describe = tl_sequential_describe,
 	.length = tl_length_unknown,
 	.sequential = true,
 	.cursor_size = sizeof(struct tar_cursor),
-	.cursor_fields = tl_stream_fields,
+	.cursor_fields = tl_sequential_fields,
 	.open = tar_open,
-	.rewind = tl_stream_rewind,
+	.rewind = tl_sequential_rewind,
 	.get = tar_get,
 };
 

@@ -44,7 +44,7 @@ static int wrong_length(struct tl_input *input, uint64_t offset, const uint8_t h
 }
 
 /* Reads a record's length. The next record then is the one behind it. */
-static int read_length(struct tl_stream_cursor *cursor, uint64_t *length)
+static int read_length(struct tl_sequential_cursor *cursor, uint64_t *length)
 {
 	struct tl_input *input = cursor->input;
 	uint64_t offset = cursor->offset, end;
@@ -76,8 +76,8 @@ static int read_length(struct tl_stream_cursor *cursor, uint64_t *length)
 
 static int read_record(struct tl_node *node, struct tl_item *item, uint64_t offset, uint64_t length)
 {
-	const struct tl_stream *stream = node->config;
-	struct tl_input *input = ((struct tl_stream_cursor *)node->cursor)->input;
+	const struct tl_sequential *stream = node->config;
+	struct tl_input *input = ((struct tl_sequential_cursor *)node->cursor)->input;
 	const struct tl_tensor *tensor;
 	uint8_t footer[FOOTER];
 	int ret;
@@ -105,7 +105,7 @@ static int read_record(struct tl_node *node, struct tl_item *item, uint64_t offs
 static int tfrecord_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index,
 			struct tl_item **item)
 {
-	struct tl_stream_cursor *cursor = node->cursor;
+	struct tl_sequential_cursor *cursor = node->cursor;
 	uint64_t offset = cursor->offset, length = 0;
 	struct tl_item *made;
 	int ret;
@@ -116,13 +116,13 @@ static int tfrecord_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t inde
 		return TL_END;
 	if (ret < 0) {
 		tl_node_fatal(node);
-		return tl_stream_fail(node, ret);
+		return tl_sequential_fail(node, ret);
 	}
 	made = tl_item_new(mem_ctx, 1);
 	ret = made != NULL ? read_record(node, made, offset, length) : -ENOMEM;
 	if (ret < 0) {
 		talloc_free(made);
-		return tl_stream_fail(node, ret);
+		return tl_sequential_fail(node, ret);
 	}
 	*item = made;
 	return 0;
@@ -130,14 +130,14 @@ static int tfrecord_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t inde
 
 static const struct tl_stage_ops tfrecord_ops = {
 	.name = "tfrecord",
-	.copy = tl_stream_copy,
-	.describe = tl_stream_describe,
+	.copy = tl_sequential_copy,
+	.describe = tl_sequential_describe,
 	.length = tl_length_unknown,
 	.sequential = true,
-	.cursor_size = sizeof(struct tl_stream_cursor),
-	.cursor_fields = tl_stream_fields,
-	.open = tl_stream_open,
-	.rewind = tl_stream_rewind,
+	.cursor_size = sizeof(struct tl_sequential_cursor),
+	.cursor_fields = tl_sequential_fields,
+	.open = tl_sequential_open,
+	.rewind = tl_sequential_rewind,
 	.get = tfrecord_get,
 };
 

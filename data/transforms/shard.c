@@ -13,7 +13,7 @@ static char *shard_describe(char *text, const void *config)
 					     slice->step);
 }
 
-static const struct tl_stage_ops shard_ops = {
+const struct tl_stage_ops tl_shard_ops = {
 	.name = "shard",
 	.describe = shard_describe,
 	.length = tl_slice_length,
@@ -27,7 +27,7 @@ static const struct tl_stage_ops shard_ops = {
 struct tl_dataset *tl_dataset_shard(const struct tl_dataset *ds, uint64_t rank, uint64_t count)
 {
 	struct tl_dataset *made =
-		tl_dataset_slices(ds, &shard_ops, (struct tl_slice){ rank, UINT64_MAX, count });
+		tl_dataset_slices(ds, &tl_shard_ops, (struct tl_slice){ rank, UINT64_MAX, count });
 
 	if (made != NULL && rank >= count)
 		return tl_dataset_mistake(made, -EINVAL, "rank %" PRIu64 " of %" PRIu64, rank,

@@ -106,16 +106,30 @@ static bool is_over(const struct tl_crew *crew, unsigned int worker)
 	       tl_crew_is_dismissed(crew, worker);
 }
 
+static bool is_closed(const struct tl_line *line)
+{
+	return atomic_load_explicit(&line->shared->closing, memory_order_relaxed);
+}
+
 /* Goes once round its lines. How many calls it has made. */
 static unsigned int visit_lines(struct tl_crew *crew, unsigned int worker)
 {
 	unsigned int made = 0;
 
 	for (unsigned int i = 0; i < crew->count && !is_over(crew, worker); i++) {
-		if (serves(crew, worker, i))
+		if (serves(crew, worker, i) && !is_closed(crew->lines[i]))
 			made += tl_line_work(crew->lines[i], worker);
 	}
 	return made;
+}
+
+/* Those that were closed, or all. */
+static void shut_lines(struct tl_crew *crew, unsigned int worker, bool all)
+{
+	for (unsigned int i = 0; i < crew->count && crew->config.shut != NULL; i++) {
+		if (serves(crew, worker, i) && (all || is_closed(crew->lines[i])))
+			crew->config.shut(crew->lines[i]->config.data);
+	}
 }
 
 static int crew_work(unsigned int worker, void *data)
@@ -136,14 +150,14 @@ static int crew_work(unsigned int worker, void *data)
 			atomic_store_explicit(&shared->worked[worker], true, memory_order_relaxed);
 			continue;
 		}
+		shut_lines(crew, worker, false);
 		entered = tl_bell_enter(bell);
 		if (is_over(crew, worker) || visit_lines(crew, worker) > 0)
 			tl_bell_leave(bell);
 		else
 			tl_bell_sleep(bell, entered);
 	}
-	if (crew->config.end != NULL)
-		crew->config.end(worker, crew->config.data);
+	shut_lines(crew, worker, true);
 	return ret == 0 ? 0 : 1;
 }
 

@@ -24,11 +24,14 @@ struct tl_crew_config {
 	unsigned int fd_count;
 	/* In each process, before all calls. 0; or a negative code: then it ends. */
 	int (*begin)(unsigned int worker, void *data);
-	/* In each process that ends by itself. May be NULL. */
-	void (*end)(unsigned int worker, void *data);
 	/* By a caller. A worker has died, and nothing is written by it any more. */
 	void (*gone)(unsigned int worker, void *data);
-	void *data; /* of these three */
+	void *data; /* of these two */
+	/*
+	 * In the process that works on a line: that is closed before the others, or the process ends
+	 * by itself. Maybe more than once. May be NULL.
+	 */
+	void (*shut)(void *line_data);
 	/* By the caller. A worker has died in a call, which is not made again: it is done. */
 	void (*died)(uint64_t position, const struct tl_death *death, void *line_data);
 	/* By the caller. A call is made again: what was made of it is forgotten. */

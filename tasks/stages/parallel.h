@@ -10,6 +10,7 @@
  */
 
 #include "data/hold.h"
+#include "tasks/arena/holders.h"
 #include "tasks/processes/crew.h"
 
 /* A call. Its input is made in its crate, and so is what is made of it. */
@@ -52,8 +53,7 @@ struct tl_window {
 	struct tl_sent *entries;        /* of each slot */
 	TALLOC_CTX **crates;            /* likewise */
 	struct tl_parallel_call *calls; /* likewise, with processes; else they are the records */
-	struct tl_window_holder *holders;
-	uint64_t holder_count;
+	struct tl_holders holders; /* of processes */
 	struct tl_hold hold; /* what is read of the input; its slots are `pending` */
 	bool ordered;
 	uint32_t size;

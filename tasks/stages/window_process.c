@@ -229,6 +229,7 @@ int tl_window_open_arena(struct tl_window *window, struct tl_line_config *line,
 	if (ret < 0)
 		return tl_error_set(window, error, ret, "no shared memory: %s", tl_strerror(ret));
 	window->arena_fd = tl_arena_fd(window->arena);
+	window->holders = (struct tl_holders){ .arena = window->arena, .most = options->max_held };
 	crew->retries = options->retries;
 	crew->fork_with_threads = (options->flags & TL_PARALLEL_FORK_WITH_THREADS) != 0;
 	crew->fds = &window->arena_fd;

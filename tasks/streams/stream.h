@@ -12,13 +12,14 @@
 #include "data/internal.h"
 #include <tloop/stream.h>
 
-/* What a step has made. Its parts are children of the context that they were asked on. */
+/* What a step has made. */
 struct tl_yield {
+	TALLOC_CTX *mem_ctx;    /* what its parts are to be made on, for producers */
 	int ret;                /* 0; TL_END; or a negative code */
 	bool fatal;             /* behind this error there is nothing */
 	struct tl_item *item;   /* if ret is 0; at TL_END what is returned, or NULL */
 	struct tl_error *error; /* if ret is negative; NULL if there was no memory for it */
-	void *mark;             /* what the producer wants to tell the consumer beside it, or NULL */
+	void *mark; /* what the producer wants to tell the consumer beside it, or NULL */
 	size_t mark_size;
 };
 
@@ -52,6 +53,9 @@ int tl_streams_start(TALLOC_CTX *mem_ctx, const struct tl_producer *producers, u
 		     const struct tl_stream_options *options, struct tl_error **error,
 		     struct tl_stream **streams);
 
+/* Has it make ahead what there are credits for, before anything is taken. */
+void tl_stream_ask(struct tl_stream *stream);
+
 /*
  * Waits for the next yield, whose parts are made on mem_ctx. An error that is not fatal stands in the
  * place of a value, and the next one comes behind it. After the end, or one that is fatal, it is
@@ -60,7 +64,14 @@ int tl_streams_start(TALLOC_CTX *mem_ctx, const struct tl_producer *producers, u
 void tl_stream_take(struct tl_stream *stream, TALLOC_CTX *mem_ctx, struct tl_yield *yield);
 
 /*
- * Drops all that is on the way, and has the producer begin anew with a command, which is copied. 0; or
+ * Drops all that is on the way, and waits for the step that runs. For several streams of one group do
+ * this to all before the first restart: a process that does not come to the end of its step is killed,
+ * and takes the others' producers with it.
+ */
+void tl_stream_clear(struct tl_stream *stream);
+
+/*
+ * The same, and has the producer begin anew with a command, which is copied. 0; or
  * a code.
  */
 int tl_stream_restart(struct tl_stream *stream, const void *command, size_t size);

@@ -7,8 +7,8 @@
 
 #include "data/internal.h"
 
-const struct tl_field tl_stream_fields[] = {
-	TL_FIELD(struct tl_stream_cursor, offset, TL_U64),
+const struct tl_field tl_sequential_fields[] = {
+	TL_FIELD(struct tl_sequential_cursor, offset, TL_U64),
 	TL_FIELD_END,
 };
 
@@ -48,9 +48,9 @@ const char *tl_compression_of(const uint8_t *bytes, size_t size)
 	return NULL;
 }
 
-int tl_stream_copy(void *config)
+int tl_sequential_copy(void *config)
 {
-	struct tl_stream *stream = config;
+	struct tl_sequential *stream = config;
 
 	if (stream->path == NULL)
 		return 0;
@@ -59,40 +59,40 @@ int tl_stream_copy(void *config)
 }
 
 /* Without its path: the file may stand elsewhere when an iterator is loaded. */
-char *tl_stream_describe(char *text, const void *config)
+char *tl_sequential_describe(char *text, const void *config)
 {
-	const struct tl_stream *stream = config;
+	const struct tl_sequential *stream = config;
 
 	if (stream->codec == NULL || stream->codec->name == NULL)
 		return text;
 	return talloc_asprintf_append_buffer(text, "(%s)", stream->codec->name);
 }
 
-int tl_stream_open(struct tl_node *node)
+int tl_sequential_open(struct tl_node *node)
 {
-	const struct tl_stream *stream = node->config;
-	struct tl_stream_cursor *cursor = node->cursor;
+	const struct tl_sequential *stream = node->config;
+	struct tl_sequential_cursor *cursor = node->cursor;
 	int ret;
 
 	ret = tl_input_open(node->held, stream->path, stream->codec, &cursor->error,
 			    &cursor->input);
 	if (ret == 0)
 		ret = tl_input_read_ahead(cursor->input);
-	return ret < 0 ? tl_stream_fail(node, ret) : 0;
+	return ret < 0 ? tl_sequential_fail(node, ret) : 0;
 }
 
-int tl_stream_rewind(struct tl_node *node, uint64_t epoch)
+int tl_sequential_rewind(struct tl_node *node, uint64_t epoch)
 {
-	struct tl_stream_cursor *cursor = node->cursor;
+	struct tl_sequential_cursor *cursor = node->cursor;
 
 	(void)epoch;
 	cursor->offset = 0;
 	return 0;
 }
 
-int tl_stream_fail(struct tl_node *node, int code)
+int tl_sequential_fail(struct tl_node *node, int code)
 {
-	struct tl_stream_cursor *cursor = node->cursor;
+	struct tl_sequential_cursor *cursor = node->cursor;
 
 	if (cursor->error != NULL)
 		tl_node_fail(node, node->group.stages, code, "%s", tl_error_message(cursor->error));
@@ -103,9 +103,9 @@ int tl_stream_fail(struct tl_node *node, int code)
 struct tl_dataset *tl_dataset_stream(TALLOC_CTX *mem_ctx, const struct tl_stage_ops *ops,
 				     const char *path, const struct tl_file_options *given)
 {
-	struct tl_dataset *ds = tl_dataset_source(mem_ctx, ops, sizeof(struct tl_stream));
+	struct tl_dataset *ds = tl_dataset_source(mem_ctx, ops, sizeof(struct tl_sequential));
 	struct tl_file_options options;
-	struct tl_stream *stream;
+	struct tl_sequential *stream;
 
 	if (ds == NULL)
 		return NULL;
