@@ -65,7 +65,7 @@ static struct {
 	struct tl_buffer_stats stats;
 	struct tl_buffer_source *source; /* set while there is one thread */
 } recycler = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP,
 	.limit = DEFAULT_LIMIT,
 };
 

@@ -12,6 +12,9 @@ void tl_gate_init(struct tl_gate *gate, uint64_t budget)
 	atomic_init(&gate->taken, 0);
 	atomic_init(&gate->oldest, 0);
 	atomic_init(&gate->open, 0);
+	atomic_init(&gate->made, 0);
+	atomic_init(&gate->starved, false);
+	atomic_init(&gate->used, 0);
 }
 
 bool tl_gate_try(struct tl_gate *gate, uint64_t position, uint64_t bytes)
@@ -94,4 +97,55 @@ bool tl_gate_is_full(const struct tl_gate *gate)
 void tl_gate_shake(struct tl_gate *gate)
 {
 	tl_bell_ring(&gate->bell, TL_WORKERS_MOST);
+}
+
+/* One by one. What only this side writes needs no exchange. */
+static void add(_Atomic uint64_t *counter, uint64_t bytes)
+{
+	uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, before + bytes, memory_order_relaxed);
+}
+
+void tl_gate_make(struct tl_gate *gate, uint64_t bytes)
+{
+	if (bytes > 0)
+		add(&gate->made, bytes);
+}
+
+bool tl_gate_has_enough(const struct tl_gate *gate)
+{
+	uint64_t used = atomic_load_explicit(&gate->used, memory_order_relaxed);
+
+	return gate->budget != UINT64_MAX &&
+	       atomic_load_explicit(&gate->made, memory_order_relaxed) - used >= gate->budget;
+}
+
+bool tl_gate_starves(struct tl_gate *gate)
+{
+	if (!tl_gate_has_enough(gate))
+		return false;
+	/* It says so, and looks again; the caller uses some, and looks whether it has said so. */
+	atomic_store_explicit(&gate->starved, true, memory_order_relaxed);
+	tl_wait_fence();
+	return tl_gate_has_enough(gate);
+}
+
+bool tl_gate_use(struct tl_gate *gate, uint64_t bytes)
+{
+	if (bytes == 0)
+		return false;
+	add(&gate->used, bytes);
+	tl_wait_fence();
+	if (!atomic_load_explicit(&gate->starved, memory_order_relaxed) || tl_gate_has_enough(gate))
+		return false;
+	atomic_store_explicit(&gate->starved, false, memory_order_relaxed);
+	return true;
+}
+
+void tl_gate_even_out(struct tl_gate *gate)
+{
+	uint64_t made = atomic_load_explicit(&gate->made, memory_order_relaxed);
+
+	atomic_store_explicit(&gate->used, made, memory_order_relaxed);
 }

@@ -11,6 +11,10 @@
  * consumer who goes on gets it: there is no deadlock, and never more than the budget and one item.
  * tests/model/reserve.pml shows both, and what happens if no call is preferred.
  *
+ * Where calls are made one by one, nobody waits in one: it is not begun before there is room, so the
+ * bound is the same. Then there are two counters, of which each side writes one: what was made, and
+ * what was used of it.
+ *
  * It stands in the memory of the slots, which may be shared by processes.
  */
 
@@ -32,6 +36,11 @@ struct tl_gate {
 	_Atomic uint64_t oldest; /* the position that always passes */
 	_Atomic uint32_t open;   /* why all pass, TL_GATE_... */
 	struct tl_bell bell;
+
+	/* Of calls that are made one by one. */
+	_Alignas(64) _Atomic uint64_t made; /* bytes, by the worker */
+	_Atomic bool starved;               /* it has no room, by the worker */
+	_Alignas(64) _Atomic uint64_t used; /* bytes, by the caller */
 };
 
 void tl_gate_init(struct tl_gate *gate, uint64_t budget);
@@ -59,6 +68,17 @@ void tl_gate_reset(struct tl_gate *gate);
 
 /* Whether all of the budget is taken. */
 bool tl_gate_is_full(const struct tl_gate *gate);
+
+/*
+ * One by one. By the worker: a call has made so many; whether there is no room for another one. By the
+ * caller: so many are not used any more, and whether the worker has to be told of that; and as
+ * tl_gate_is_full() and tl_gate_reset().
+ */
+void tl_gate_make(struct tl_gate *gate, uint64_t bytes);
+bool tl_gate_starves(struct tl_gate *gate);
+bool tl_gate_use(struct tl_gate *gate, uint64_t bytes);
+bool tl_gate_has_enough(const struct tl_gate *gate);
+void tl_gate_even_out(struct tl_gate *gate);
 
 /* Those who wait look whether they are wanted. */
 void tl_gate_shake(struct tl_gate *gate);

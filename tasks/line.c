@@ -193,7 +193,7 @@ uint64_t tl_line_go(struct tl_line *line, uint64_t bytes)
 
 	if (line->crew != NULL)
 		tl_crew_audit(line);
-	if (line->config.budget != UINT64_MAX) {
+	if (line->config.budget != UINT64_MAX && !line->config.one_by_one) {
 		call->bytes = bytes;
 		call->sent_bytes = bytes;
 		tl_gate_add(&line->slots->gate, bytes);
@@ -227,25 +227,28 @@ bool tl_line_is_out(const struct tl_line *line, uint64_t position)
 
 void tl_line_set_oldest(struct tl_line *line, uint64_t position)
 {
+	if (line->config.one_by_one)
+		return;
 	tl_gate_set_oldest(&line->slots->gate, position);
 }
 
 bool tl_line_is_full(const struct tl_line *line)
 {
-	return tl_gate_is_full(&line->slots->gate);
+	const struct tl_gate *gate = &line->slots->gate;
+
+	return line->config.one_by_one ? tl_gate_has_enough(gate) : tl_gate_is_full(gate);
 }
 
 void tl_line_take(struct tl_line *line, uint64_t position)
 {
 	const struct tl_call *call = tl_line_record(line, position);
 	uint64_t bytes = call->bytes;
-	bool was_full = line->config.one_by_one && tl_line_is_full(line);
 
-	tl_gate_give(&line->slots->gate, bytes);
 	*tl_line_out(line, position) = TL_OUT_NOT;
 	tl_slots_free(line->slots, position);
-	/* Its worker has left for want of bytes. */
-	if (was_full && !tl_line_is_full(line))
+	if (!line->config.one_by_one)
+		tl_gate_give(&line->slots->gate, bytes);
+	else if (tl_gate_use(&line->slots->gate, bytes))
 		tl_line_ring(line, 1);
 }
 

@@ -155,8 +155,11 @@ void tl_line_empty(struct tl_line *line);
 /* By a worker: makes calls of the line while there are some, or for a slice of time. How many. */
 unsigned int tl_line_work(struct tl_line *line, unsigned int worker);
 
-/* Whether this thread is in a call. */
+/* Whether this thread is in a call, so that parallel stages are inline. */
 bool tl_line_in_call(void);
+
+/* Whether they are anyway, for what this thread opens. Returns what it was. */
+bool tl_line_set_inline(bool always);
 
 /* Whether this process has opened it: it is no copy in one that the program has forked. */
 bool tl_line_is_ours(const struct tl_line *line);

@@ -154,8 +154,16 @@ static bool help(struct tl_line *line, uint64_t oldest, uint64_t *now)
 	return tl_line_make_at(line, oldest, now);
 }
 
+/* Who make calls at the same time, where the caller does not. */
+static unsigned int count_makers(const struct tl_line *line)
+{
+	if (line->config.one_by_one)
+		return 1;
+	return line->crew != NULL ? tl_crew_count(line->crew) : 0;
+}
+
 /*
- * What to doze for, instead of one call of a process. Where calls are short, to wake up for each would
+ * What to doze for, instead of one call that others make. Where calls are short, to wake up for each would
  * take the workers' cores from them: so it sleeps until some more are done, but not so many that the
  * workers run out of calls; and not for longer than PATIENCE_NS, as one of them may be long, or wait
  * for room.
@@ -164,10 +172,11 @@ static uint64_t doze_ahead(const struct tl_line *line, uint64_t position, uint64
 {
 	uint64_t call_ns = atomic_load_explicit(&line->shared->call_ns, memory_order_relaxed);
 	uint64_t published = line->slots->tail - position, ahead;
+	unsigned int makers = count_makers(line);
 
-	if (line->crew == NULL || line->config.deadline > 0 || call_ns == 0)
+	if (makers == 0 || line->config.deadline > 0 || call_ns == 0)
 		return position;
-	ahead = AHEAD_NS * tl_crew_count(line->crew) / call_ns;
+	ahead = AHEAD_NS * makers / call_ns;
 	if (ahead > published / 2)
 		ahead = published / 2;
 	if (ahead <= 1 || tl_slots_is_done(line->slots, position + ahead - 1))

@@ -25,9 +25,19 @@ static _Thread_local struct making {
 	const struct making *outer; /* the call that it is made in, if any */
 } current;
 
+static _Thread_local bool always_inline;
+
 bool tl_line_in_call(void)
 {
-	return current.line != NULL;
+	return current.line != NULL || always_inline;
+}
+
+bool tl_line_set_inline(bool always)
+{
+	bool was = always_inline;
+
+	always_inline = always;
+	return was;
 }
 
 bool tl_line_in_call_of(const struct tl_workers *workers)
@@ -128,7 +138,9 @@ static void settle(struct tl_line *line, void *record)
 	struct tl_call *call = record;
 	uint64_t left = line->config.bytes(record, line->config.data);
 
-	if (left > call->bytes)
+	if (line->config.one_by_one)
+		tl_gate_make(&line->slots->gate, left);
+	else if (left > call->bytes)
 		tl_gate_add(&line->slots->gate, left - call->bytes);
 	else
 		tl_gate_give(&line->slots->gate, call->bytes - left);
@@ -205,7 +217,8 @@ static unsigned int make_one_by_one(struct tl_line *line, unsigned int worker, u
 {
 	unsigned int calls = 0;
 
-	while (calls < most && !tl_line_is_full(line) && make_batch(line, worker, 1) > 0)
+	while (calls < most && !tl_gate_starves(&line->slots->gate) &&
+	       make_batch(line, worker, 1) > 0)
 		calls++;
 	return calls;
 }

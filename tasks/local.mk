@@ -18,6 +18,8 @@ libtloop_la_SOURCES += \
 	%D%/arena/arena_buffer.c \
 	%D%/arena/arena_death.c \
 	%D%/arena/handlers.c \
+	%D%/arena/holders.c \
+	%D%/arena/holders.h \
 	%D%/arena/parcel.h \
 	%D%/arena/parcel_format.h \
 	%D%/arena/parcel_pack.c \
@@ -25,6 +27,14 @@ libtloop_la_SOURCES += \
 	%D%/arena/units.c \
 	%D%/arena/units.h \
 	%D%/arena/units_free.c \
+	%D%/channel/channel.c \
+	%D%/channel/channel.h \
+	%D%/channel/layout.h \
+	%D%/channel/peers.c \
+	%D%/channel/reader.c \
+	%D%/channel/types.c \
+	%D%/channel/wake.c \
+	%D%/channel/writer.c \
 	%D%/processes/crew.c \
 	%D%/processes/crew.h \
 	%D%/processes/descriptors.c \
@@ -41,14 +51,32 @@ libtloop_la_SOURCES += \
 	%D%/stages/prefetch.c \
 	%D%/stages/prefetch.h \
 	%D%/stages/prefetch_save.c \
+	%D%/stages/subprocess.c \
+	%D%/stages/subprocess.h \
+	%D%/stages/subprocess_save.c \
+	%D%/stages/subprocess_walk.c \
+	%D%/stages/walker.c \
+	%D%/stages/walker.h \
 	%D%/stages/window.c \
 	%D%/stages/window_held.c \
 	%D%/stages/window_open.c \
 	%D%/stages/window_process.c \
 	%D%/stages/window_save.c \
-	%D%/stages/window_send.c
+	%D%/stages/window_send.c \
+	%D%/streams/checksum.c \
+	%D%/streams/feed.c \
+	%D%/streams/feed.h \
+	%D%/streams/feed_make.c \
+	%D%/streams/feed_open.c \
+	%D%/streams/feed_process.c \
+	%D%/streams/generator.c \
+	%D%/streams/generator.h \
+	%D%/streams/stream.c \
+	%D%/streams/stream.h \
+	%D%/streams/yield.c
 
 tloopinclude_HEADERS += \
+	include/tloop/channel.h \
 	include/tloop/handler.h \
 	include/tloop/parallel.h \
 	include/tloop/stream.h \

@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tasks/arena/parcel.h"
 #include "tasks/arena/units.h"
 
 #define MOST_RESERVED  (UINT64_C(1) << 40)
@@ -89,6 +90,14 @@ static int reserve_some(struct tl_arena_core *core, uint64_t bytes)
 		cause = reserve(core, bytes);
 	while (cause != 0 && (bytes /= 2) >= LEAST_RESERVED);
 	return cause;
+}
+
+/* Nobody who has the descriptor can make it smaller: who reads it would get a signal. */
+static int seal(struct tl_arena_core *core)
+{
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+	return fcntl(core->fd, F_ADD_SEALS, seals) < 0 ? errno : 0;
 }
 
 static int make_self(struct tl_arena_core *core)
@@ -185,6 +194,7 @@ static struct tl_arena *arena_new(TALLOC_CTX *mem_ctx, const struct tl_arena_con
 	if (arena == NULL)
 		return NULL;
 	arena->handlers = config->handlers != NULL ? config->handlers : no_handlers;
+	arena->inline_bytes = config->inline_bytes > 0 ? config->inline_bytes : TL_PARCEL_INLINE;
 	arena->core = calloc(1, sizeof(*arena->core));
 	if (arena->core == NULL) {
 		talloc_free(arena);
@@ -207,11 +217,13 @@ int tl_arena_open(TALLOC_CTX *mem_ctx, const struct tl_arena_config *config,
 
 	if (made == NULL)
 		return -ENOMEM;
-	made->core->fd = memfd_create("tloop arena", MFD_CLOEXEC);
+	made->core->fd = memfd_create("tloop arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (made->core->fd < 0)
 		cause = errno;
 	if (cause == 0)
 		cause = reserve_some(made->core, config->reserve);
+	if (cause == 0)
+		cause = seal(made->core);
 	if (cause == 0)
 		cause = make_self(made->core);
 	if (cause == 0)
@@ -227,6 +239,11 @@ int tl_arena_open(TALLOC_CTX *mem_ctx, const struct tl_arena_config *config,
 const struct tl_handler *const *tl_arena_handlers(const struct tl_arena *arena)
 {
 	return arena->handlers;
+}
+
+uint32_t tl_arena_inline(const struct tl_arena *arena)
+{
+	return arena->inline_bytes;
 }
 
 int tl_arena_fd(const struct tl_arena *arena)

@@ -38,6 +38,7 @@ struct tl_arena_config {
 	/* Of free memory that each party keeps, and always the newest unit; 0: 64 MiB. */
 	uint64_t cache_limit;
 	unsigned int workers;
+	uint32_t inline_bytes; /* larger parts of parcels go to units of their own; 0: 2 KiB */
 	/* Of the objects that items in parcels may have, and then NULL; NULL: none. It outlives it. */
 	const struct tl_handler *const *handlers;
 };
@@ -54,6 +55,9 @@ int tl_arena_open(TALLOC_CTX *mem_ctx, const struct tl_arena_config *config,
 /* Those of its config: the same list in all processes, and then NULL. */
 const struct tl_handler *const *tl_arena_handlers(const struct tl_arena *arena);
 
+/* Parts of parcels up to this size are copied. */
+uint32_t tl_arena_inline(const struct tl_arena *arena);
+
 /* The descriptor of its memory, which is one of the pool's. */
 int tl_arena_fd(const struct tl_arena *arena);
 
@@ -62,6 +66,10 @@ void tl_arena_enter(struct tl_arena *arena, unsigned int worker);
 
 /* From now on, tl_buffer_new() of so many bytes or more takes arena memory in this party. */
 void tl_arena_serve_buffers(struct tl_arena *arena, uint64_t least);
+
+/* The same for this thread only, until it is told to another arena, or not to this one any more. */
+void tl_arena_serve_thread(struct tl_arena *arena, uint64_t least);
+void tl_arena_serve_no_thread(struct tl_arena *arena);
 
 /*
  * Takes a unit, with pages. 0; -ENOMEM if there are none; -ENOSPC if the reservation is used up. It
@@ -80,6 +88,9 @@ bool tl_arena_may_send(const struct tl_arena *arena, struct tl_marker marker);
  * to receive it by. 0; -TL_EMISMATCH if it does not hold it, or may not send it.
  */
 int tl_arena_send(struct tl_arena *arena, struct tl_marker *marker, uint64_t tag);
+
+/* From now on, only what this worker has sent can be received: nobody names what another one sends. */
+void tl_arena_set_sender(struct tl_arena *arena, unsigned int worker);
 
 /*
  * Receives a unit that was sent: this party holds it. The marker may be anything. 0; -TL_ECORRUPT if

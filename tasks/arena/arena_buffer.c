@@ -57,6 +57,18 @@ void tl_arena_serve_buffers(struct tl_arena *arena, uint64_t least)
 	tl_buffer_set_source(&arena->core->source);
 }
 
+void tl_arena_serve_thread(struct tl_arena *arena, uint64_t least)
+{
+	arena->core->source.least = least;
+	tl_buffer_thread_source = &arena->core->source;
+}
+
+void tl_arena_serve_no_thread(struct tl_arena *arena)
+{
+	if (tl_buffer_thread_source == &arena->core->source)
+		tl_buffer_thread_source = NULL;
+}
+
 int tl_arena_buffer(TALLOC_CTX *mem_ctx, struct tl_arena *arena, struct tl_marker marker, void *at,
 		    uint64_t size, struct tl_buffer **buffer)
 {

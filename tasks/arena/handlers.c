@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "config.h"
 
-/* The handlers of items and of strings. */
+/* The handlers of items, of strings and of buffers. */
 
 #include <string.h>
 
@@ -152,4 +152,29 @@ const struct tl_handler tl_string_handler = {
 	.name = "string",
 	.pack = pack_string,
 	.unpack = unpack_string,
+};
+
+static int pack_bytes(const struct tl_handler *handler, const void *object, struct tl_packer *to)
+{
+	(void)handler;
+	return tl_pack_buffer(to, object);
+}
+
+static int unpack_bytes(const struct tl_handler *handler, TALLOC_CTX *mem_ctx,
+			struct tl_unpacker *from, void **object)
+{
+	struct tl_buffer *buffer;
+	int ret = tl_unpack_buffer(from, mem_ctx, &buffer);
+
+	(void)handler;
+	if (ret == 0)
+		*object = buffer;
+	return ret;
+}
+
+const struct tl_handler tl_buffer_handler = {
+	.size = sizeof(struct tl_handler),
+	.name = "buffer",
+	.pack = pack_bytes,
+	.unpack = unpack_bytes,
 };

@@ -22,7 +22,8 @@
 
 enum {
 	TL_PARCEL_LEAST = 96,    /* the room that a parcel needs at least */
-	TL_PARCEL_INLINE = 2048, /* larger parts of an object go to units of their own */
+	/* Larger parts of an object go to units of their own, unless the arena was told another size. */
+	TL_PARCEL_INLINE = 2048,
 };
 
 enum tl_parcel_flags {

@@ -165,7 +165,7 @@ int tl_pack_part(struct tl_packer *to, const struct tl_buffer *buffer, const voi
 		.buffer = buffer,
 		.data = data,
 		.part = { .size = size },
-		.large = size > TL_PARCEL_INLINE,
+		.large = size > tl_arena_inline(to->arena),
 	};
 	unsigned int handles;
 	uint64_t offset;

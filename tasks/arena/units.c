@@ -208,6 +208,11 @@ int tl_arena_send(struct tl_arena *arena, struct tl_marker *marker, uint64_t tag
 	return 0;
 }
 
+void tl_arena_set_sender(struct tl_arena *arena, unsigned int worker)
+{
+	arena->core->sender = worker + 1;
+}
+
 static struct tl_arena_unit *find_sent(const struct tl_arena_core *core, struct tl_marker marker,
 				       uint64_t bytes, uint64_t *word, uint64_t *offset,
 				       uint64_t *room)
@@ -215,6 +220,7 @@ static struct tl_arena_unit *find_sent(const struct tl_arena_core *core, struct 
 	struct tl_arena_unit *unit = find(core, marker, word);
 
 	if (unit == NULL || tl_unit_state(*word) != TL_UNIT_SENT ||
+	    (core->sender > 0 && tl_unit_party(*word) != core->sender - 1) ||
 	    !tl_unit_is_sound(core, unit, offset, room) || bytes > *room)
 		return NULL;
 	return unit;

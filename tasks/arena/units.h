@@ -88,6 +88,7 @@ struct tl_arena_core {
 	struct tl_arena_unit *units;
 	uint32_t most;   /* units */
 	uint32_t opener; /* the party that opened it */
+	uint32_t sender; /* the only party to receive of, and 1; 0: any */
 	uint32_t *self;  /* this process's party and 1, in a page that a fork finds zero */
 	int fd;
 	pthread_mutex_t lock; /* of all below, and of lists in which kept units are */
@@ -173,6 +174,7 @@ bool tl_unit_is_sound(const struct tl_arena_core *core, const struct tl_arena_un
 struct tl_arena {
 	struct tl_arena_core *core;
 	const struct tl_handler *const *handlers;
+	uint32_t inline_bytes;
 };
 
 #endif

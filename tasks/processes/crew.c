@@ -168,7 +168,10 @@ static void make_again(struct tl_line *line, uint64_t position)
 {
 	struct tl_call *call = tl_line_record(line, position);
 
-	tl_gate_give(&line->slots->gate, call->bytes - call->sent_bytes);
+	if (!line->config.one_by_one)
+		tl_gate_give(&line->slots->gate, call->bytes - call->sent_bytes);
+	else if (tl_gate_use(&line->slots->gate, call->bytes))
+		tl_crew_ring(line, 1);
 	call->bytes = call->sent_bytes;
 	atomic_store_explicit(&call->begun, false, memory_order_relaxed);
 	atomic_store_explicit(&call->started, 0, memory_order_relaxed);
@@ -436,7 +439,10 @@ void tl_crew_audit(struct tl_line *line)
 		if (*tl_line_out(line, line->slots->tail - i) != TL_OUT_NOT)
 			return;
 	}
-	tl_gate_reset(&line->slots->gate);
+	if (line->config.one_by_one)
+		tl_gate_even_out(&line->slots->gate);
+	else
+		tl_gate_reset(&line->slots->gate);
 	line->suspect = false;
 }
 

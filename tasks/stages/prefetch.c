@@ -8,7 +8,7 @@
  * statistics. It is the worker's while calls are out, and the caller's while none is: to rewind it, to
  * load it, to free it. A call has no input. It makes the next item in the crate of its slot, and what
  * else it gives stands there, too: an error, and a mark. The caller sends as many calls as items are
- * to be ahead of what it gives out, and makes none itself. prefetch_save.c tells of marks.
+ * to be ahead of what it gives out, and makes none itself. walker.h tells of marks.
  */
 
 #include "tasks/stages/prefetch.h"
@@ -29,7 +29,7 @@ static void make_next(void *record, uint64_t position, void *data)
 {
 	struct ahead *ahead = data;
 	struct prefetch_call *call = record;
-	struct tl_iter *before = ahead->before;
+	struct tl_iter *before = ahead->before.it;
 
 	(void)position;
 	call->ret = tl_iter_next(before, call->crate, &call->item);
@@ -37,7 +37,7 @@ static void make_next(void *record, uint64_t position, void *data)
 		call->fatal = before->fatal;
 		call->error = talloc_memdup(call->crate, &before->error, sizeof(before->error));
 	}
-	tl_prefetch_mark(ahead, call);
+	tl_walker_mark(&ahead->before, call->crate, &call->mark);
 }
 
 static uint64_t bytes_of(void *record, void *data)
@@ -100,7 +100,7 @@ static int open_aside(struct tl_node *node, struct ahead *ahead, bool by_caller)
 		return -ENOMEM;
 	talloc_set_name_const(ahead->root, "the stages before a prefetch");
 	ret = tl_iter_open_aside(node, ahead->root, by_caller);
-	ahead->before = node->aside;
+	ahead->before.it = node->aside;
 	return ret;
 }
 
@@ -152,7 +152,7 @@ static bool send_one(struct ahead *ahead)
 	call->ret = 0;
 	call->fatal = false;
 	call->error = NULL;
-	call->mark = NULL;
+	call->mark.bytes = NULL;
 	if (ahead->out++ == 0) {
 		ahead->first = position;
 		tl_line_set_oldest(ahead->line, position);
@@ -181,10 +181,10 @@ static void take_first(struct ahead *ahead)
 	struct prefetch_call *call = call_at(ahead, ahead->first);
 
 	ahead->given += call->ret != TL_END;
-	if (call->mark != NULL) {
-		talloc_free(ahead->mark);
-		ahead->mark = talloc_steal(ahead, call->mark);
-		ahead->mark_size = call->mark_size;
+	if (call->mark.bytes != NULL) {
+		talloc_free(ahead->mark.bytes);
+		ahead->mark = call->mark;
+		talloc_steal(ahead, ahead->mark.bytes);
 	}
 	talloc_free_children(call->crate);
 	tl_line_take(ahead->line, ahead->first++);
@@ -214,7 +214,7 @@ static int prefetch_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t inde
 	if (ret == 0)
 		*item = talloc_steal(mem_ctx, call->item);
 	else if (ret < 0)
-		ret = tl_prefetch_fail(node, call->error, call->fatal);
+		ret = tl_walker_fail(node, call->error, call->fatal);
 	take_first(ahead);
 	if (ret == 0 || (ret < 0 && !node->it->fatal))
 		send_some(ahead);
@@ -225,15 +225,16 @@ static int prefetch_rewind(struct tl_node *node, uint64_t epoch)
 {
 	const struct prefetch_cursor *cursor = node->cursor;
 	struct ahead *ahead = cursor->ahead;
+	const struct tl_iter *before;
 	int ret;
 
 	tl_line_empty(ahead->line);
 	ahead->out = 0;
 	ahead->given = 0;
-	TALLOC_FREE(ahead->mark);
-	ret = tl_iter_rewind(ahead->before, epoch);
-	tl_prefetch_set_due(ahead, 0);
-	return ret < 0 ? tl_prefetch_fail(node, &ahead->before->error, ahead->before->fatal) : 0;
+	TALLOC_FREE(ahead->mark.bytes);
+	ret = tl_walker_rewind(&ahead->before, epoch);
+	before = ahead->before.it;
+	return ret < 0 ? tl_walker_fail(node, &before->error, before->fatal) : 0;
 }
 
 static void prefetch_times(const struct tl_node *node, uint64_t *blocked_ns, uint64_t *busy_ns)

@@ -231,6 +231,12 @@ static bool is_too_much(struct tl_feed *feed, TALLOC_CTX *mem_ctx, struct tl_yie
 	return true;
 }
 
+void tl_feed_ask(struct tl_feed *feed)
+{
+	if (!feed->ended)
+		send_some(feed);
+}
+
 void tl_feed_take(struct tl_feed *feed, TALLOC_CTX *mem_ctx, struct tl_yield *yield)
 {
 	uint64_t position;

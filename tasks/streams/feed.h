@@ -119,6 +119,7 @@ void tl_feed_lock(struct tl_feed *feed);
 void tl_feed_unlock(struct tl_feed *feed);
 
 /* feed.c, by the consumer, with the lock held: as the functions of streams */
+void tl_feed_ask(struct tl_feed *feed);
 void tl_feed_take(struct tl_feed *feed, TALLOC_CTX *mem_ctx, struct tl_yield *yield);
 int tl_feed_send(struct tl_feed *feed, struct tl_item *item);
 void tl_feed_clear(struct tl_feed *feed);

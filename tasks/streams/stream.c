@@ -218,6 +218,13 @@ struct tl_stream *tl_stream_move(TALLOC_CTX *mem_ctx, struct tl_stream *stream)
 
 /* Values */
 
+void tl_stream_ask(struct tl_stream *stream)
+{
+	tl_feed_lock(stream->feed);
+	tl_feed_ask(stream->feed);
+	tl_feed_unlock(stream->feed);
+}
+
 void tl_stream_take(struct tl_stream *stream, TALLOC_CTX *mem_ctx, struct tl_yield *yield)
 {
 	tl_feed_lock(stream->feed);
