@@ -155,6 +155,9 @@ void tl_line_empty(struct tl_line *line);
 /* By a worker: makes calls of the line while there are some, or for a slice of time. How many. */
 unsigned int tl_line_work(struct tl_line *line, unsigned int worker);
 
+/* By a worker: whether there is something to make, of a line that goes one by one. */
+bool tl_line_has_work(struct tl_line *line);
+
 /* Whether this thread is in a call, so that parallel stages are inline. */
 bool tl_line_in_call(void);
 

@@ -96,6 +96,16 @@ static void end_doze(struct tl_doze *doze)
 }
 
 /*
+ * Of a line that goes one by one, by a caller in a call of its pool: works on it itself, as all others
+ * may wait for such.
+ */
+static bool visit(struct tl_line *line)
+{
+	return line->config.one_by_one && line->workers != NULL &&
+	       tl_line_in_call_of(line->workers) && tl_workers_visit(line->workers, line) > 0;
+}
+
+/*
  * Sees to what has happened to processes, and dozes until something does, if nothing has of what is
  * awaited; or until it is cancelled, if it is to listen to that. 0; -EOWNERDEAD.
  */
@@ -111,7 +121,7 @@ static int doze_for(struct tl_line *line, uint64_t first, uint64_t end, uint64_t
 		tl_crew_fds(line->crew, others + 1);
 	tl_line_note_doze(doze);
 	tl_doze_enter(doze, end - first == 1 ? TL_AWAIT_FIRST + first : TL_AWAIT_ANY);
-	if (is_any_done(line, first, end) || (listens && is_cancelled(line)) ||
+	if (is_any_done(line, first, end) || visit(line) || (listens && is_cancelled(line)) ||
 	    (line->crew != NULL && tl_crew_attend(line->crew, &attend))) {
 		end_doze(doze);
 		return 0;
@@ -135,18 +145,14 @@ static int doze_for(struct tl_line *line, uint64_t first, uint64_t end, uint64_t
  * Makes a call, if nobody has claimed it. Where there are workers, and it would go beyond the budget,
  * it may only be the oldest: all of them may wait for room in another stream. If calls have deadlines,
  * which the caller can't see to while it is in one, it leaves the oldest to them, too, unless they do;
- * or unless it is one of them, and maybe the last. That is also when it works on a line that goes one by
- * one: all of them may wait for such.
+ * or unless it is one of them, and maybe the last.
  */
 static bool help(struct tl_line *line, uint64_t oldest, uint64_t *now)
 {
 	bool timed = line->config.deadline > 0;
 
-	if (line->crew != NULL)
+	if (line->crew != NULL || (line->workers != NULL && line->config.one_by_one))
 		return false;
-	if (line->workers != NULL && line->config.one_by_one)
-		return tl_line_in_call_of(line->workers) &&
-		       tl_workers_visit(line->workers, line) > 0;
 	if (line->workers == NULL || (!timed && !tl_line_is_full(line)))
 		return tl_line_make(line, TL_SLOTS_CALLER, 1, now) > 0;
 	if (timed && !tl_workers_are_stuck(line->workers) && !tl_line_in_call_of(line->workers))

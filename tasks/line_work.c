@@ -192,6 +192,11 @@ static void adjust_batch(struct tl_line *line, unsigned int calls, uint64_t ns)
 		atomic_store_explicit(&line->shared->batch, (uint32_t)wanted, memory_order_relaxed);
 }
 
+bool tl_line_has_work(struct tl_line *line)
+{
+	return tl_slots_has_ready(line->slots) && !tl_gate_starves(&line->slots->gate);
+}
+
 /*
  * Of a process: whether it is about to be killed for the call that it has made last. That one is done,
  * and there was a fence since, so the caller sees that it is, or this that it is dismissed.

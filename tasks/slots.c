@@ -237,6 +237,18 @@ unsigned int tl_slots_claim(struct tl_slots *slots, unsigned int worker, unsigne
 	return claimed;
 }
 
+bool tl_slots_has_ready(struct tl_slots *slots)
+{
+	uint64_t at = atomic_load_explicit(&slots->cursor, memory_order_acquire) >> VERSION_BITS;
+	uint64_t word = atomic_load_explicit(state_at(slots, at), memory_order_relaxed);
+
+	while (word != word_of(at, 0, TL_SLOT_READY) && !is_unpublished(word, at)) {
+		at = (at + 1) & POSITION_MASK;
+		word = atomic_load_explicit(state_at(slots, at), memory_order_relaxed);
+	}
+	return word == word_of(at, 0, TL_SLOT_READY);
+}
+
 void tl_slots_done(struct tl_slots *slots, unsigned int worker, uint64_t position)
 {
 	atomic_store_explicit(state_at(slots, position), word_of(position, worker, TL_SLOT_DONE),

@@ -89,6 +89,9 @@ void tl_slots_publish_done(struct tl_slots *slots, uint64_t position);
 unsigned int tl_slots_claim(struct tl_slots *slots, unsigned int worker, unsigned int most,
 			    uint64_t *first);
 
+/* By a worker: whether there is one to claim. */
+bool tl_slots_has_ready(struct tl_slots *slots);
+
 /* By the worker that has claimed it. The caller is woken if this is what it waits for. */
 void tl_slots_done(struct tl_slots *slots, unsigned int worker, uint64_t position);
 

@@ -254,12 +254,23 @@ static void strike_off(struct tl_workers *workers)
 /* A worker */
 
 /*
- * With the lock held, which is not held during calls. Who looks for work when another one has such a
- * line in hand that goes one by one leaves it to that one, who looks once more before it sleeps; or, if
- * it goes on to another line, the caller of this one is told: it may have nobody then but itself.
+ * With the lock held: a line that goes one by one was left. Who has come by meanwhile has left it out, and
+ * sleeps now, or, being its caller, dozes; and who has left it may be in a long call next.
+ */
+static void tell_left(struct tl_workers *workers, struct tl_line *line)
+{
+	tl_doze_ring_any(&line->slots->doze);
+	if (workers->lines->next != NULL && tl_line_has_work(line))
+		tl_bell_ring(&workers->bell, 1);
+}
+
+/*
+ * With the lock held, which is not held during calls. How many calls it has made: by the line's caller
+ * only the one that it waits for, as the next one may take its time.
  */
 static unsigned int visit(struct tl_workers *workers, struct tl_line *line, unsigned int worker)
 {
+	uint64_t now = tl_wait_now();
 	unsigned int made;
 
 	if (atomic_load_explicit(&line->shared->closing, memory_order_relaxed) ||
@@ -267,12 +278,15 @@ static unsigned int visit(struct tl_workers *workers, struct tl_line *line, unsi
 		return 0;
 	line->visitors++;
 	pthread_mutex_unlock(&workers->lock);
-	made = tl_line_work(line, worker);
+	if (worker == TL_SLOTS_CALLER)
+		made = tl_line_make(line, worker, 1, &now);
+	else
+		made = tl_line_work(line, worker);
 	pthread_mutex_lock(&workers->lock);
 	if (--line->visitors == 0) {
 		pthread_cond_broadcast(&workers->changed);
 		if (line->config.one_by_one)
-			tl_doze_ring_any(&line->slots->doze);
+			tell_left(workers, line);
 	}
 	return made;
 }

@@ -50,6 +50,12 @@ check slots pass
 check slots fail NO_VERSION
 check slots fail NO_LAP
 check slots fail NO_RECHECK
+check credits pass
+check credits pass BYTES
+check credits fail NO_RECHECK
+check credits fail NO_RING
+check credits fail NO_SECOND
+check credits fail NO_HELP
 check reserve pass
 check reserve fail NO_ORDER
 check units pass
@@ -58,6 +64,11 @@ check units fail NO_COMMITTED
 check units fail NO_EMPTY
 check units fail NO_DRAIN
 check units fail ANY_HOME
+check channel pass
+check channel fail NO_RECHECK
+check channel fail SWAP_FIRST
+check channel fail NO_LAST_LOOK
+check channel fail TORN
 check retained pass
 check retained fail NO_REPLACE
 echo "1..$number"
