@@ -26,15 +26,36 @@ bench_programs += %D%/parallel
 %C%_parallel_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 %C%_parallel_LDADD = $(bench_ldadd)
 %C%_parallel_SOURCES = \
+	$(bench_apart) \
 	%D%/parallel.c \
 	%D%/parallel.h \
-	%D%/parallel_apart.c \
 	%D%/parallel_bytes.c \
 	%D%/parallel_calls.c \
 	%D%/parallel_ends.c \
 	%D%/parallel_openmp.c \
-	%D%/parallel_peak.c \
-	%D%/parallel_ring.c \
+	%D%/parallel_peak.c
+
+bench_programs += %D%/streams
+%C%_streams_CFLAGS = $(AM_CFLAGS)
+%C%_streams_LDADD = $(bench_ldadd)
+%C%_streams_SOURCES = \
+	$(bench_apart) \
+	%D%/streams.c \
+	%D%/streams.h \
+	%D%/streams_bytes.c \
+	%D%/streams_items.c \
+	%D%/streams_open.c \
+	%D%/streams_orphan.c \
+	%D%/streams_peak.c \
+	%D%/streams_pipe.c \
+	%D%/streams_plan.c
+
+# Measurements in processes of their own.
+bench_apart = \
+	%D%/apart.c \
+	%D%/apart.h \
+	%D%/ring.c \
+	%D%/ring.h \
 	examples/process_memory.c \
 	examples/process_memory.h \
 	tasks/wait.c

@@ -76,8 +76,13 @@ static double measure_stream(const void *config)
 static double measure_ring(const void *config)
 {
 	const struct stream *stream = config;
+	const struct bench_ring ring = {
+		.items = stream->items,
+		.bytes = stream->bytes,
+		.slots = stream->window,
+	};
 
-	return bench_ring(stream->items, stream->bytes, stream->window);
+	return bench_ring(&ring);
 }
 
 void bench_bytes(void)

@@ -10,13 +10,12 @@
 
 /*
  * joblib's example: 150 arrays of 16 MB, made by 2 workers and added up. What is measured is the
- * growth of the sum of PSS, of the process and all that come from it, sampled by their parent.
+ * growth of the sum of PSS.
  */
 
 enum {
 	ITEMS = 150,
 	NUMBERS = 10000 * 200,
-	SAMPLE_MS = 2,
 	SLOW_MS = 20, /* that a slow consumer takes for an item */
 };
 
@@ -83,23 +82,6 @@ static void sum_up(const void *config, int to)
 	bench_child_tell(to, 0);
 }
 
-static double find_growth(const struct sums *sums)
-{
-	struct bench_child child;
-	double before, most = 0;
-
-	bench_child_start(&child, sum_up, sums);
-	before = bench_child_hear(&child);
-	while (!bench_child_tells(&child, SAMPLE_MS)) {
-		double bytes = process_memory(child.pid);
-
-		most = bytes > most ? bytes : most;
-	}
-	bench_child_hear(&child);
-	bench_child_end(&child);
-	return most - before;
-}
-
 void bench_peak(bool processes)
 {
 	static const struct {
@@ -114,6 +96,7 @@ void bench_peak(bool processes)
 
 	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
 		if (processes || figures[i].sums.kind == TL_WORKERS_THREADS)
-			bench_print(figures[i].name, find_growth(&figures[i].sums) * 1e-6, "MB");
+			bench_print(figures[i].name, bench_growth(sum_up, &figures[i].sums) * 1e-6,
+				    "MB");
 	}
 }

@@ -8,6 +8,8 @@ chapters = \
 	%D%/data.md \
 	%D%/stages.md \
 	%D%/parallel.md \
+	%D%/streams.md \
+	%D%/arena.md \
 	%D%/embedding.md \
 	%D%/workers.md
 

@@ -70,6 +70,8 @@ noinst_PROGRAMS += %D%/parallel_generator
 %C%_parallel_generator_SOURCES = \
 	%D%/chart.c \
 	%D%/chart.h \
+	%D%/memory_watch.c \
+	%D%/memory_watch.h \
 	%D%/parallel_generator.c \
 	%D%/process_memory.c \
 	%D%/process_memory.h
@@ -86,3 +88,31 @@ endif
 	%D%/mlp.h \
 	%D%/random.h \
 	%D%/random_search.c
+
+noinst_PROGRAMS += %D%/large_values
+%C%_large_values_LDADD = libtloop.la $(TALLOC_LIBS) -lm
+%C%_large_values_SOURCES = \
+	%D%/chart.c \
+	%D%/chart.h \
+	%D%/large_values.c \
+	%D%/memory_watch.c \
+	%D%/memory_watch.h \
+	%D%/process_memory.c \
+	%D%/process_memory.h
+
+if HAVE_OPENBLAS
+if HAVE_ZLIB
+noinst_PROGRAMS += %D%/subprocess_loader
+endif
+endif
+%C%_subprocess_loader_CFLAGS = $(AM_CFLAGS) $(mlp_cflags) $(ZLIB_CFLAGS)
+%C%_subprocess_loader_LDADD = libtloop-zlib.la libtloop.la $(TALLOC_LIBS) $(OPENBLAS_LIBS) $(ZLIB_LIBS) -lm
+%C%_subprocess_loader_SOURCES = \
+	%D%/fashion_report.c \
+	%D%/fashion_report.h \
+	%D%/mlp.c \
+	%D%/mlp.h \
+	%D%/packed_images.c \
+	%D%/packed_images.h \
+	%D%/random.h \
+	%D%/subprocess_loader.c

@@ -16,23 +16,17 @@
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <tloop.h>
-#include <unistd.h>
 
-#include "examples/chart.h"
-#include "examples/process_memory.h"
+#include "examples/memory_watch.h"
 
 enum {
 	MB = 1000 * 1000,
-	SAMPLES = 4096, /* of one way, the most that are kept */
-	SAMPLE_MS = 5,  /* between two */
-	LIST = -1,      /* as an order: all at once */
+	LIST = -1, /* as an order: all at once */
 };
 
 struct arguments {
@@ -67,14 +61,6 @@ static const struct way ways[] = {
 
 enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
 
-static double seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 static void sleep_for(double seconds)
 {
 	struct timespec time = { .tv_sec = (time_t)seconds };
@@ -107,7 +93,7 @@ static int make_array(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **
 	return 0;
 }
 
-/* In the process of one way */
+/* In the process of one way, which the other one looks at */
 
 struct sum {
 	const struct arguments *arguments;
@@ -124,8 +110,7 @@ static void add_array(struct sum *sum, const struct tl_item *item)
 	for (uint64_t i = 0; i < sum->arguments->numbers; i++)
 		sum->numbers[i] += numbers[i];
 	sum->added++;
-	if (write(sum->progress, &sum->added, sizeof(sum->added)) < 0)
-		_exit(EXIT_FAILURE); /* nobody looks */
+	memory_watch_tell(sum->progress, sum->added);
 	if (sum->way->slow)
 		sleep_for(sum->arguments->sleep);
 }
@@ -200,117 +185,41 @@ static int add_all(TALLOC_CTX *mem_ctx, struct sum *sum)
 	return ret;
 }
 
-static _Noreturn void run_way(const struct arguments *arguments, const struct way *way,
-			      int progress)
+struct job {
+	const struct arguments *arguments;
+	const struct way *way;
+};
+
+static int run_way(const void *data, int progress)
 {
-	struct sum sum = { .arguments = arguments, .way = way, .progress = progress };
+	const struct job *job = data;
+	struct sum sum = { .arguments = job->arguments, .way = job->way, .progress = progress };
 	TALLOC_CTX *mem_ctx = talloc_new(NULL);
 	int ret = add_all(mem_ctx, &sum);
 
 	talloc_free(mem_ctx);
-	_exit(ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	return ret;
 }
 
-/* In the process that watches */
-
-struct watched {
-	size_t count;
-	struct chart_point points[SAMPLES]; /* seconds, MB beyond those at the start */
-	double peak, seconds;
-	bool is_run;
-};
-
-static void show_progress(const struct arguments *arguments, const struct way *way,
-			  const struct watched *watched, uint64_t added)
+static int watch_ways(const struct arguments *arguments)
 {
-	if (!isatty(STDOUT_FILENO))
-		return;
-	printf("\r%-26s %4" PRIu64 " of %" PRIu64 "  %8.1f MB", way->name, added, arguments->items,
-	       watched->peak);
-	fflush(stdout);
-}
+	static struct memory_watch watches[WAYS];
+	int ret = 0;
 
-/* Samples the memory until the process has nothing more to tell. */
-static void watch(const struct arguments *arguments, const struct way *way, pid_t pid, int progress,
-		  struct watched *watched)
-{
-	struct pollfd polled = { .fd = progress, .events = POLLIN };
-	double start = seconds_now(), before = process_memory(pid);
-	uint64_t added = 0;
+	for (int i = 0; i < WAYS && ret == 0; i++) {
+		const struct job job = { arguments, &ways[i] };
 
-	for (;;) {
-		double looked = seconds_now(), mb = (process_memory(pid) - before) / MB;
-		int pause = SAMPLE_MS +
-			    (int)((seconds_now() - looked) * 4e3); /* it is held up so long */
-		bool tells = poll(&polled, 1, pause) > 0;
-
-		watched->seconds = seconds_now() - start;
-		if (mb > watched->peak)
-			watched->peak = mb;
-		if (mb >= 1 && watched->count < SAMPLES) /* less is not worth drawing */
-			watched->points[watched->count++] =
-				(struct chart_point){ watched->seconds, mb };
-		show_progress(arguments, way, watched, added);
-		while (tells && poll(&polled, 1, 0) > 0) {
-			if (read(progress, &added, sizeof(added)) != sizeof(added))
-				return;
-		}
+		watches[i].name = ways[i].name;
+		watches[i].colour = ways[i].colour;
+		watches[i].items = arguments->items;
+		if (arguments->kinds[ways[i].kind])
+			ret = memory_watch_run(&watches[i], run_way, &job);
 	}
-}
-
-static int fork_way(const struct arguments *arguments, const struct way *way,
-		    struct watched *watched)
-{
-	int ends[2], status = 0;
-	pid_t pid;
-
-	if (pipe(ends) < 0)
-		return -errno;
-	fflush(NULL);
-	pid = fork();
-	if (pid == 0) {
-		close(ends[0]);
-		run_way(arguments, way, ends[1]);
-	}
-	close(ends[1]);
-	if (pid > 0) {
-		watch(arguments, way, pid, ends[0], watched);
-		waitpid(pid, &status, 0);
-	}
-	close(ends[0]);
-	if (pid < 0 || status != 0)
-		return -ECHILD;
-	watched->is_run = true;
-	printf("%s%-26s %8.1f MB at most, %6.2f s\n", isatty(STDOUT_FILENO) ? "\r\033[K" : "",
-	       way->name, watched->peak, watched->seconds);
-	return 0;
-}
-
-static int draw(const char *path, const struct watched *watched)
-{
-	struct chart_curve curves[WAYS];
-	struct chart chart = {
-		.title = "Memory of the process and its workers, beyond that at the start",
-		.x_label = "seconds",
-		.y_label = "MB",
-		.curves = curves,
-	};
-	int ret;
-
-	for (int i = 0; i < WAYS; i++) {
-		if (watched[i].is_run)
-			curves[chart.curve_count++] = (struct chart_curve){
-				.name = ways[i].name,
-				.colour = ways[i].colour,
-				.count = watched[i].count,
-				.points = watched[i].points,
-			};
-	}
-	ret = chart_write(path, &chart);
 	if (ret < 0)
-		fprintf(stderr, "parallel_generator: %s: %s\n", path, tl_strerror(ret));
-	else
-		printf("\nThe curves are in %s.\n", path);
+		return ret;
+	ret = memory_watch_draw(arguments->chart, watches, WAYS);
+	if (ret < 0)
+		fprintf(stderr, "parallel_generator: %s: %s\n", arguments->chart, tl_strerror(ret));
 	return ret;
 }
 
@@ -392,18 +301,10 @@ int main(int argc, char **argv)
 		.kinds = { true, true },
 		.chart = "parallel_generator.svg",
 	};
-	static struct watched watched[WAYS];
-	int ret = 0;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	printf("%" PRIu64 " arrays of %.1f MB, %u workers, %" PRIu32 " on the way at most:\n\n",
 	       arguments.items, (double)arguments.numbers * sizeof(double) / MB, arguments.workers,
 	       arguments.window);
-	for (int i = 0; i < WAYS && ret == 0; i++) {
-		if (arguments.kinds[ways[i].kind])
-			ret = fork_way(&arguments, &ways[i], &watched[i]);
-	}
-	if (ret == 0)
-		ret = draw(arguments.chart, watched);
-	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return watch_ways(&arguments) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,25 +2,41 @@
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "examples/process_memory.h"
 
-static double own_memory(pid_t pid)
+/* The first number in kB that stands in a file behind a name, in bytes. */
+static double read_field(const char *path, const char *name)
 {
-	char path[64], line[256];
+	FILE *file = fopen(path, "r");
+	char line[256];
 	double kb = 0;
-	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
-	file = fopen(path, "r");
 	if (file == NULL)
 		return 0;
 	while (fgets(line, sizeof(line), file) != NULL) {
-		if (sscanf(line, "Pss: %lf", &kb) == 1)
+		if (strncmp(line, name, strlen(name)) == 0) {
+			kb = strtod(line + strlen(name), NULL);
 			break;
+		}
 	}
 	fclose(file);
 	return kb * 1024;
+}
+
+static double own_memory(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+	return read_field(path, "Pss:");
+}
+
+double available_memory(void)
+{
+	return read_field("/proc/meminfo", "MemAvailable:");
 }
 
 /* Of the children of one thread of it. */

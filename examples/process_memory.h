@@ -12,4 +12,7 @@
  */
 double process_memory(pid_t pid);
 
+/* What the machine has left, in bytes; 0 if it does not tell. Not what a container may have. */
+double available_memory(void);
+
 #endif

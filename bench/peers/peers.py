@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """Measures what other libraries take for what tloop does. `peers.py NAME` prints figures: name<TAB>value<TAB>unit."""
 
+import functools
 import gzip
 import logging
+import os
 import re
 import statistics
 import subprocess
@@ -308,8 +310,77 @@ def calls(thread_rate, process_rate):
             show(f"parallel.vs_{peer.__name__}_{kind}", float(ours) / theirs, "x")
 
 
+SIZES = {"64k": (1 << 16, 4000), "1m": (1 << 20, 800), "16m": (1 << 24, 60)}
+
+
+class Arrays(torch.utils.data.IterableDataset):
+    """A ready array again and again, as of bench/streams_pipe.c: each time it is iterated."""
+
+    def __init__(self, size, count):
+        self.size = size
+        self.count = count
+
+    def __iter__(self):
+        ready = numpy.arange(self.size // 8, dtype=numpy.int64)
+        for _ in range(self.count):
+            yield ready
+
+
+def make_arrays(size, count):
+    class Reiterable:
+        def __iter__(self):
+            return iter(Arrays(size, count))
+
+    return Reiterable()
+
+
+def transport(name, program, make):
+    """Bytes a second that come out of one process; nobody looks at them. A pass of theirs, one of ours, in turn."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    for label, (size, count) in SIZES.items():
+        arrays = make(size, count)
+        theirs, ratios = [], []
+        for turn in range(TURNS + 1):
+            items = iter(arrays)
+            next(items)
+            start = time.perf_counter()
+            came = sum(1 for _ in items)
+            theirs.append(size * came / (time.perf_counter() - start) / 1e9)
+            if came != count - 1:
+                sys.exit(f"{name}: {came} arrays of {count - 1}")
+            shown = subprocess.run([program, "sent", str(size)], check=True, text=True,
+                                   stdout=subprocess.PIPE, env=ours).stdout
+            ratios.append(float(shown.split("\t")[1]) / theirs[-1])
+        show(f"peers.{name}_gbs_{label}", statistics.median(theirs[1:]), "GB/s")
+        show(f"streams.vs_{name}_{label}", statistics.median(ratios[1:]), "x")
+
+
+def in_subprocess(size, count, arena):
+    from spdl.pipeline import iterate_in_subprocess
+    return iterate_in_subprocess(functools.partial(make_arrays, size, count), buffer_size=3, arena=arena)
+
+
+def spdl_pool(program):
+    from spdl.pipeline import SharedMemorySegmentPool
+    transport("spdl_pool", program, lambda size, count: in_subprocess(
+        size, count, SharedMemorySegmentPool(size, 6)))
+
+
+def spdl_ring(program):
+    """It copies out into fresh memory: run it where malloc keeps what was freed, else it is too easy a rival."""
+    from spdl.pipeline import SharedMemoryRingBuffer
+    transport("spdl_ring", program, lambda size, count: in_subprocess(
+        size, count, SharedMemoryRingBuffer(6 * size)))
+
+
+def dataloader(program):
+    transport("dataloader", program, lambda size, count: torch.utils.data.DataLoader(
+        Arrays(size, count), batch_size=None, num_workers=1, persistent_workers=True))
+
+
 PEERS = {peer.__name__: peer for peer in (
-    lightning_loop, lightning_fit, torchtnt, ignite, pytorch, images, generators, calls)}
+    lightning_loop, lightning_fit, torchtnt, ignite, pytorch, images, generators, calls,
+    spdl_pool, spdl_ring, dataloader)}
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")

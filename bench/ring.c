@@ -5,18 +5,16 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "bench/parallel.h"
+#include "bench/apart.h"
+#include "bench/ring.h"
 #include "tasks/wait.h"
-
-/*
- * What bytes of a worker process are compared with: slots in shared memory, which one process fills
- * and the other one sums. Both wait as tloop does, by the same code: they spin, then sleep.
- */
 
 enum {
 	SLOTS_MOST = 64,
+	NAP_NS = 300000,
 };
 
 struct ring {
@@ -42,6 +40,25 @@ uint64_t bench_sum(const uint64_t *words, uint64_t bytes)
 	return sum;
 }
 
+uint64_t bench_bursts(const struct bench_ring *config, void (*take)(void *data, uint64_t items),
+		      void *data)
+{
+	static const struct timespec nap = { .tv_nsec = NAP_NS };
+	uint64_t most = config->burst > 0 ? config->burst : config->items, took = 0;
+
+	for (uint64_t left = config->items; left > 0;) {
+		uint64_t items = left < most ? left : most, start;
+
+		if (config->burst > 0)
+			nanosleep(&nap, NULL);
+		start = bench_now();
+		take(data, items);
+		took += bench_now() - start;
+		left -= items;
+	}
+	return took;
+}
+
 static bool is(struct ring *ring, unsigned int slot, bool full)
 {
 	return atomic_load_explicit(&ring->slots[slot].full, memory_order_acquire) == full;
@@ -60,13 +77,13 @@ static bool spin(struct ring *ring, struct tl_spin *own, unsigned int slot, bool
 	return is_there;
 }
 
-static void fill_all(struct ring *ring, uint8_t *memory, uint64_t items, uint64_t bytes,
-		     unsigned int slots)
+static void fill_all(struct ring *ring, uint8_t *memory, uint64_t items,
+		     const struct bench_ring *config)
 {
 	struct tl_spin own = { 0 };
 
 	for (uint64_t i = 0; i < items; i++) {
-		unsigned int slot = (unsigned int)(i % slots);
+		unsigned int slot = (unsigned int)(i % config->slots);
 
 		while (!spin(ring, &own, slot, false)) {
 			uint32_t entered = tl_bell_enter(&ring->bell);
@@ -76,33 +93,43 @@ static void fill_all(struct ring *ring, uint8_t *memory, uint64_t items, uint64_
 			else
 				tl_bell_sleep(&ring->bell, entered);
 		}
-		bench_fill((uint64_t *)(void *)(memory + slot * bytes), bytes, i);
+		bench_fill((uint64_t *)(void *)(memory + slot * config->bytes), config->bytes, i);
 		atomic_store_explicit(&ring->slots[slot].full, true, memory_order_release);
 		tl_doze_ring(&ring->doze, i);
 	}
 }
 
-static uint64_t sum_some(struct ring *ring, const uint8_t *memory, uint64_t first, uint64_t items,
-			 uint64_t bytes, unsigned int slots)
+struct summing {
+	struct ring *ring;
+	const uint8_t *memory;
+	const struct bench_ring *config;
+	struct tl_spin own;
+	uint64_t next;
+	uint64_t sum;
+};
+
+static void sum_some(void *data, uint64_t items)
 {
-	struct tl_spin own = { 0 };
-	uint64_t sum = 0;
+	struct summing *summing = data;
+	const struct bench_ring *config = summing->config;
+	struct ring *ring = summing->ring;
 
-	for (uint64_t i = first; i < first + items; i++) {
-		unsigned int slot = (unsigned int)(i % slots);
+	for (uint64_t end = summing->next + items; summing->next < end; summing->next++) {
+		uint64_t i = summing->next;
+		unsigned int slot = (unsigned int)(i % config->slots);
+		const uint8_t *bytes = summing->memory + slot * config->bytes;
 
-		while (!spin(ring, &own, slot, true)) {
+		while (!spin(ring, &summing->own, slot, true)) {
 			tl_doze_enter(&ring->doze, TL_AWAIT_FIRST + i);
 			if (is(ring, slot, true))
 				tl_doze_cancel(&ring->doze);
 			else
 				tl_doze_off(&ring->doze, NULL, 0, UINT64_MAX);
 		}
-		sum += bench_sum((const uint64_t *)(const void *)(memory + slot * bytes), bytes);
+		summing->sum += bench_sum((const uint64_t *)(const void *)bytes, config->bytes);
 		atomic_store_explicit(&ring->slots[slot].full, false, memory_order_release);
 		tl_bell_ring(&ring->bell, 1);
 	}
-	return sum;
 }
 
 static void *map(size_t bytes)
@@ -113,28 +140,27 @@ static void *map(size_t bytes)
 	return memory;
 }
 
-double bench_ring(uint64_t items, uint64_t bytes, unsigned int slots)
+double bench_ring(const struct bench_ring *config)
 {
 	struct ring *ring = map(sizeof(*ring));
-	uint8_t *memory = map(slots * bytes);
-	uint64_t warm = items / 4 + slots, start, sum;
+	uint8_t *memory = map(config->slots * config->bytes);
+	uint64_t warm = config->items / 4 + config->slots, took;
+	struct summing summing = { .ring = ring, .memory = memory, .config = config };
 	pid_t child;
 	int status;
 
-	bench_need(slots <= SLOTS_MOST, "too many slots");
+	bench_need(config->slots <= SLOTS_MOST, "too many slots");
 	ring->doze.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	bench_need(ring->doze.fd >= 0, "no descriptor");
 	child = fork();
 	bench_need(child >= 0, "no process");
 	if (child == 0) {
-		fill_all(ring, memory, warm + items, bytes, slots);
+		fill_all(ring, memory, warm + config->items, config);
 		_exit(0);
 	}
-	sum = sum_some(ring, memory, 0, warm, bytes, slots);
-	start = bench_now();
-	sum += sum_some(ring, memory, warm, items, bytes, slots);
-	bench_need(sum > 0, "there is nothing in the slots");
-	start = bench_now() - start;
+	sum_some(&summing, warm);
+	took = bench_bursts(config, sum_some, &summing);
+	bench_need(summing.sum > 0, "there is nothing in the slots");
 	bench_need(waitpid(child, &status, 0) == child && status == 0, "the child failed");
-	return (double)start / (double)items;
+	return (double)took / (double)config->items;
 }
