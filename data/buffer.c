@@ -325,8 +325,8 @@ static int hold(struct tl_buffer *made, struct block *block, struct tl_buffer **
 
 int tl_buffer_new(TALLOC_CTX *mem_ctx, uint64_t size, struct tl_buffer **buffer)
 {
-	struct tl_buffer_source *source =
-		tl_buffer_thread_source != NULL ? tl_buffer_thread_source : recycler.source;
+	struct tl_buffer_source *source = tl_buffer_thread_source != NULL ? tl_buffer_thread_source
+									  : recycler.source;
 	int ret = tl_buffer_gate != NULL ? tl_buffer_gate(size) : 0;
 	struct tl_buffer *made;
 

@@ -19,7 +19,7 @@
  * What crosses to worker processes and back are items. What is no tensor is the object of an item,
  * see tl_item_set_object(); its handler is told in the options of the parallel stage, .handlers.
  *
- * Items, strings and flat structs have theirs. One for a type of a program:
+ * Items, strings, buffers and flat structs have theirs. One for a type of a program:
  *
  * @code
  * struct mesh {
@@ -94,6 +94,9 @@ TL_EXPORT extern const struct tl_handler tl_item_handler;
 
 /** Strings, char *, on talloc. */
 TL_EXPORT extern const struct tl_handler tl_string_handler;
+
+/** Buffers: plain bytes. */
+TL_EXPORT extern const struct tl_handler tl_buffer_handler;
 
 /** Writes bytes; they are copied. 0; -ENOMEM. */
 TL_EXPORT int tl_pack(struct tl_packer *to, const void *bytes, size_t size);

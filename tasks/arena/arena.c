@@ -128,7 +128,7 @@ static int make_head(struct tl_arena_core *core)
 	return 0;
 }
 
-void tl_arena_core_free(struct tl_arena_core *core)
+static void core_free(struct tl_arena_core *core)
 {
 	if (core->memory != NULL)
 		munmap(core->memory, core->size);
@@ -138,6 +138,13 @@ void tl_arena_core_free(struct tl_arena_core *core)
 		close(core->fd);
 	pthread_mutex_destroy(&core->lock);
 	free(core);
+}
+
+/* Counted here, and not by what the table says: a mad worker may have written over that. */
+void tl_arena_core_release(struct tl_arena_core *core)
+{
+	if (atomic_fetch_sub_explicit(&core->users, 1, memory_order_acq_rel) == 1)
+		core_free(core);
 }
 
 /* Gives all pages back but those of units that the opener holds. */
@@ -164,24 +171,21 @@ static void punch_all(struct tl_arena_core *core)
 static int arena_destructor(struct tl_arena *arena)
 {
 	struct tl_arena_core *core = arena->core;
-	bool last;
 
 	if (core->self == NULL || core->head == NULL) {
-		tl_arena_core_free(core);
+		core_free(core);
 		return 0;
 	}
 	if (*core->self != core->opener + 1)
 		return 0;
 	pthread_mutex_lock(&core->lock);
 	core->closed = true;
-	last = atomic_load_explicit(&core->held_units, memory_order_relaxed) == 0;
-	if (last)
+	if (atomic_load_explicit(&core->held_units, memory_order_relaxed) == 0)
 		punch_all(core);
 	else
 		punch_free(core);
 	pthread_mutex_unlock(&core->lock);
-	if (last)
-		tl_arena_core_free(core);
+	tl_arena_core_release(core);
 	return 0;
 }
 
@@ -201,6 +205,7 @@ static struct tl_arena *arena_new(TALLOC_CTX *mem_ctx, const struct tl_arena_con
 		return NULL;
 	}
 	arena->core->fd = -1;
+	atomic_init(&arena->core->users, 1);
 	arena->core->opener = config->workers;
 	arena->core->cache_limit = config->cache_limit > 0 ? config->cache_limit : DEFAULT_CACHE;
 	pthread_mutex_init(&arena->core->lock, NULL);

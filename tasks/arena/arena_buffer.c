@@ -22,11 +22,17 @@ static struct tl_marker to_marker(uint64_t number)
 	};
 }
 
+static void use(struct tl_arena_core *core)
+{
+	atomic_fetch_add_explicit(&core->users, 1, memory_order_relaxed);
+}
+
 static void put_number(struct tl_buffer_source *source, uint64_t number)
 {
 	struct tl_arena arena = { .core = (struct tl_arena_core *)source };
 
 	tl_arena_put(&arena, to_marker(number));
+	tl_arena_core_release(arena.core);
 }
 
 /* A fork of a worker's is no party. */
@@ -40,6 +46,7 @@ static int take_bytes(struct tl_buffer_source *source, uint64_t size, void **byt
 		return TL_BUFFER_ELSEWHERE;
 	if (tl_arena_take(&arena, size, &marker) < 0)
 		return -ENOMEM;
+	use(arena.core);
 	*bytes = tl_arena_bytes(&arena, marker);
 	*number = to_number(marker);
 	return 0;
@@ -72,7 +79,12 @@ void tl_arena_serve_no_thread(struct tl_arena *arena)
 int tl_arena_buffer(TALLOC_CTX *mem_ctx, struct tl_arena *arena, struct tl_marker marker, void *at,
 		    uint64_t size, struct tl_buffer **buffer)
 {
-	return tl_buffer_over(mem_ctx, &arena->core->source, at, to_number(marker), size, buffer);
+	int ret =
+		tl_buffer_over(mem_ctx, &arena->core->source, at, to_number(marker), size, buffer);
+
+	if (ret == 0)
+		use(arena->core);
+	return ret;
 }
 
 bool tl_arena_unit_of(const struct tl_arena *arena, const struct tl_buffer *buffer,

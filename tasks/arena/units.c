@@ -122,7 +122,8 @@ static int take(struct tl_arena_core *core, uint64_t size, struct tl_arena_unit 
 	struct tl_arena_unit *unit;
 	int ret = 0;
 
-	tl_units_drain(core);
+	if (!tl_unit_has_kept(core, step))
+		tl_units_drain(core);
 	unit = tl_unit_pick(core, step, room);
 	if (unit == NULL)
 		ret = make(core, room, &unit);
@@ -272,7 +273,6 @@ void tl_arena_put(struct tl_arena *arena, struct tl_marker marker)
 	struct tl_arena_core *core = arena->core;
 	struct tl_arena_unit *unit;
 	uint64_t word, room;
-	bool last;
 
 	if (!tl_arena_is_party(core))
 		return;
@@ -281,8 +281,5 @@ void tl_arena_put(struct tl_arena *arena, struct tl_marker marker)
 		return;
 	pthread_mutex_lock(&core->lock);
 	put(core, unit, word, room);
-	last = core->closed && atomic_load_explicit(&core->held_units, memory_order_relaxed) == 0;
 	pthread_mutex_unlock(&core->lock);
-	if (last)
-		tl_arena_core_free(core);
 }

@@ -97,6 +97,7 @@ struct tl_arena_core {
 	uint32_t paged_newest, paged_oldest;     /* of all sizes, those with pages */
 	uint64_t kept_bytes;                     /* of those */
 	_Atomic uint64_t held_units, held_bytes; /* by this party */
+	_Atomic uint64_t users;                  /* the handle, and buffers over units */
 };
 
 static inline uint32_t tl_unit_index(const struct tl_arena_core *core,
@@ -131,6 +132,9 @@ static inline bool tl_unit_is_held(uint64_t word, unsigned int party)
 /* The step of a size, and how many bytes units of that step have. */
 unsigned int tl_unit_step(uint64_t size, uint64_t *room);
 
+/* With the lock held: whether one of a size is kept with its pages. */
+bool tl_unit_has_kept(const struct tl_arena_core *core, unsigned int step);
+
 /* With the lock held: takes the newest kept one of a size out; NULL if there is none. */
 struct tl_arena_unit *tl_unit_pick(struct tl_arena_core *core, unsigned int step, uint64_t room);
 
@@ -164,8 +168,8 @@ void tl_units_shrink(struct tl_arena_core *core, uint64_t bytes);
 /* What buffers need of it, see arena_buffer.c. */
 void tl_arena_source_init(struct tl_buffer_source *source);
 
-/* The last of the handle and the views has gone. */
-void tl_arena_core_free(struct tl_arena_core *core);
+/* One of its users has gone. With the last one goes all of it. */
+void tl_arena_core_release(struct tl_arena_core *core);
 
 /* Whether it is one of the arena's memory, as a unit's own fields may say anything. */
 bool tl_unit_is_sound(const struct tl_arena_core *core, const struct tl_arena_unit *unit,

@@ -6,9 +6,11 @@
  *
  * A unit that is free is in a list of the party that made it, its home, which takes the newest one
  * of the size it needs: that is most likely still in a cache. Who puts a unit of another party's
- * pushes it on that party's stack, which takes all of it at once. Lists are a party's own, and
- * guarded by a lock of its own process, as its threads may free views. Nothing that crosses between
- * processes waits for another one.
+ * pushes it on that party's stack, which takes all of it at once, when it has none with pages of
+ * the size it needs: to look each time would move the head of the stack from cache to cache for
+ * each unit, and the units that lie there are in the other one's cache. Lists are a party's own,
+ * and guarded by a lock of its own process, as its threads may free views. Nothing that crosses
+ * between processes waits for another one.
  *
  * A unit that is kept has its pages still, unless they were too many: then those that are kept for
  * longest have lost theirs.
@@ -163,6 +165,13 @@ void tl_unit_keep(struct tl_arena_core *core, struct tl_arena_unit *unit)
 		return;
 	tl_units_shrink(core, room < core->cache_limit ? core->cache_limit - room : 0);
 	link_paged(core, unit, room);
+}
+
+bool tl_unit_has_kept(const struct tl_arena_core *core, unsigned int step)
+{
+	const struct tl_arena_unit *newest = tl_unit_at(core, core->newest[step]);
+
+	return newest != NULL && pages_of(newest) == TL_PAGES_ALL;
 }
 
 struct tl_arena_unit *tl_unit_pick(struct tl_arena_core *core, unsigned int step, uint64_t room)

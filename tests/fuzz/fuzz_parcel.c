@@ -11,6 +11,7 @@
 #include <string.h>
 
 /* The library exports these, and a sanitizer minds two of a name. */
+#define tl_buffer_handler fuzz_buffer_handler
 #define tl_item_handler   fuzz_item_handler
 #define tl_string_handler fuzz_string_handler
 #include "tasks/arena/handlers.c"
