@@ -140,12 +140,16 @@ bool tl_dataset_is_random(const struct tl_dataset *ds)
 
 int tl_stages_length(const struct tl_stage *stages, unsigned int count, uint64_t *length)
 {
+	bool inserted = false;
 	uint64_t items = 0;
 
 	for (unsigned int i = 0; i < count; i++) {
 		int (*stage_length)(const void *, uint64_t *) = stages[i].ops->length;
 		int ret = stage_length != NULL ? stage_length(stages[i].config, &items) : 0;
 
+		inserted = inserted || stages[i].inserted;
+		if (inserted && stages[i].ops->length_of_whole)
+			return -ENOTSUP;
 		if (ret < 0)
 			return ret;
 	}

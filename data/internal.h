@@ -248,6 +248,8 @@ struct tl_stage_ops {
 	char *(*describe)(char *text, const void *config);
 	/* From the length of its input to its own. -ENOTSUP if it is not known beforehand. */
 	int (*length)(const void *config, uint64_t *length);
+	/* That is of the stages before it as they were then: not known if one was inserted since. */
+	bool length_of_whole;
 
 	/* The datasets that its items come from, of a source over several. */
 	const struct tl_upstreams *(*upstreams)(const void *config);

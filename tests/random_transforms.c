@@ -161,6 +161,26 @@ static struct tl_dataset *prefetch(struct planner *p, const struct tl_dataset *d
 	return tl_dataset_prefetch(ds, (uint32_t)some(p, 9), &options);
 }
 
+/* Where the source has several shards. */
+static struct tl_dataset *subprocess(struct planner *p, const struct tl_dataset *ds)
+{
+	struct tl_subprocess_options options = {
+		TL_SUBPROCESS_OPTIONS_INIT,
+		.kind = one_in(p, 4) ? TL_SUBPROCESS_INLINE : TL_SUBPROCESS_THREADS,
+		.workers = (unsigned int)some(p, 3),
+		.shards = (uint32_t)below(p, 6),
+		.window = (uint32_t)below(p, 12),
+		.window_bytes = one_in(p, 2) ? 0 : some(p, 100),
+	};
+	struct tl_dataset *made = tl_dataset_subprocess(ds, &options);
+	uint64_t length;
+
+	if (tl_dataset_length(made, &length) != -EINVAL)
+		return made;
+	options.shards = 0;
+	return tl_dataset_subprocess(ds, &options);
+}
+
 /* Transforms of their order */
 
 static struct tl_dataset *take(struct planner *p, const struct tl_dataset *ds)
@@ -312,6 +332,7 @@ static struct tl_dataset *(*const transforms[])(struct planner *p, const struct 
 	parallel_map,
 	prefetch,
 	parallel_flat_map,
+	subprocess,
 };
 
 struct tl_dataset *any_transform(struct planner *p, const struct tl_dataset *ds)

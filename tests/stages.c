@@ -337,6 +337,21 @@ const struct stage stages[] = {
 	{ "parallel_flat_map, 3 processes, as completed", make_parallel_flat_process_completed_3,
 	  HELD(4 * 4 + 1, 4 * 4), .sequential = true, .mallocs = true, .races = true,
 	  .any_order = true, .processes = true },
+	{ "subprocess, inline", make_subprocess_inline, ITEMS(2), .sequential = true,
+	  .mallocs = true },
+	/* so many ahead, an input of each worker's, and what was returned */
+	{ "subprocess, 1 thread", make_subprocess_thread_1, HELD(8 + 1 + 1, 8 + 1),
+	  .sequential = true, .mallocs = true, .races = true },
+	{ "subprocess, 2 threads", make_subprocess_thread_2, HELD(16 + 2 + 1, 16 + 2),
+	  .sequential = true, .mallocs = true, .races = true },
+	{ "subprocess, 3 threads", make_subprocess_thread_3, HELD(4 + 3 + 1, 4 + 3),
+	  .sequential = true, .mallocs = true, .races = true },
+	{ "subprocess, 1 process", make_subprocess_1, HELD(8 + 1, 8), .sequential = true,
+	  .mallocs = true, .races = true, .processes = true },
+	{ "subprocess, 2 processes", make_subprocess_2, HELD(4 + 1, 4), .sequential = true,
+	  .mallocs = true, .races = true, .processes = true, .again = true },
+	{ "subprocess, 3 processes", make_subprocess_3, HELD(12 + 1, 12), .sequential = true,
+	  .mallocs = true, .races = true, .processes = true, .again = true },
 };
 
 const size_t stage_count = sizeof(stages) / sizeof(stages[0]);

@@ -199,3 +199,60 @@ struct tl_dataset *make_parallel_flat_process_completed_3(TALLOC_CTX *mem_ctx,
 	(void)mem_ctx;
 	return flat_map(input, TL_WORKERS_PROCESSES, TL_AS_COMPLETED, 3, 4);
 }
+
+static struct tl_dataset *subprocess(const struct tl_dataset *input, enum tl_subprocess_kind kind,
+				     unsigned int workers, uint32_t shards, uint32_t window)
+{
+	const struct tl_subprocess_options options = {
+		TL_SUBPROCESS_OPTIONS_INIT,
+		.kind = kind,
+		.workers = workers,
+		.shards = shards,
+		.window = window,
+		.on_worker_start = kind == TL_SUBPROCESS_PROCESSES ? fail_no_more : NULL,
+	};
+
+	return tl_dataset_subprocess(tl_dataset_map(input, plus_one, NULL), &options);
+}
+
+struct tl_dataset *make_subprocess_inline(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return subprocess(input, TL_SUBPROCESS_INLINE, 0, 4, 0);
+}
+
+struct tl_dataset *make_subprocess_thread_1(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return subprocess(input, TL_SUBPROCESS_THREADS, 1, 4, 8);
+}
+
+struct tl_dataset *make_subprocess_thread_2(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return subprocess(input, TL_SUBPROCESS_THREADS, 2, 0, 16);
+}
+
+struct tl_dataset *make_subprocess_thread_3(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return subprocess(input, TL_SUBPROCESS_THREADS, 3, 4, 4);
+}
+
+struct tl_dataset *make_subprocess_1(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return subprocess(input, TL_SUBPROCESS_PROCESSES, 1, 4, 8);
+}
+
+struct tl_dataset *make_subprocess_2(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return subprocess(input, TL_SUBPROCESS_PROCESSES, 2, 4, 4);
+}
+
+struct tl_dataset *make_subprocess_3(TALLOC_CTX *mem_ctx, const struct tl_dataset *input)
+{
+	(void)mem_ctx;
+	return subprocess(input, TL_SUBPROCESS_PROCESSES, 3, 4, 12);
+}

@@ -16,4 +16,7 @@ stage_make_fn make_prefetch_inline, make_prefetch_1, make_prefetch_2, make_prefe
 stage_make_fn make_parallel_flat_inline, make_parallel_flat_2, make_parallel_flat_completed_2,
 	make_parallel_flat_process_2, make_parallel_flat_process_completed_3;
 
+stage_make_fn make_subprocess_inline, make_subprocess_thread_1, make_subprocess_thread_2,
+	make_subprocess_thread_3, make_subprocess_1, make_subprocess_2, make_subprocess_3;
+
 #endif

@@ -10,6 +10,7 @@
 #include <tloop/error.h>
 #include <tloop/handler.h>
 #include <tloop/item.h>
+#include <tloop/stream.h>
 #include <tloop/version.h>
 #include <tloop/workers.h>
 
@@ -169,6 +170,82 @@ TL_EXPORT struct tl_prefetch_options tl_prefetch_options_init(void);
  */
 TL_EXPORT struct tl_dataset *tl_dataset_prefetch(const struct tl_dataset *ds, uint32_t items,
 						 const struct tl_prefetch_options *options);
+
+/** Who walks the stages before tl_dataset_subprocess(). */
+enum tl_subprocess_kind {
+	TL_SUBPROCESS_PROCESSES = 0, /**< processes, forked when an iterator is opened */
+	TL_SUBPROCESS_THREADS = 1,   /**< threads of this process */
+	TL_SUBPROCESS_INLINE = 2,    /**< who asks for the items */
+};
+
+/** How children walk a dataset. Zero of anything is its default. */
+struct tl_subprocess_options {
+	size_t size; /**< sizeof(struct tl_subprocess_options), by TL_SUBPROCESS_OPTIONS_INIT */
+	enum tl_subprocess_kind kind; /**< processes */
+	unsigned int workers; /**< children; 0: 1. More than there are shards have nothing to do */
+	/**
+	 * In how many parts the dataset is walked. What comes depends on it. 0: 16; 1 if the source
+	 * can't find items by their number. At most 1024.
+	 */
+	uint32_t shards;
+	/** Items ahead of those that were returned, of all shards, but at least one of each. 0: 32; 16
+	 *  of one shard. */
+	uint32_t window;
+	/**
+	 * Bytes of buffers that these may have, in equal parts for the shards: an item is begun only if
+	 * those of its shard have less. 0: 64 MiB; UINT64_MAX: any.
+	 */
+	uint64_t window_bytes;
+	/** The longest that an item may take, in seconds: else -ETIMEDOUT, fatal. 0: any. */
+	double deadline;
+	/** How often an item may be begun again because a child has died. */
+	unsigned int retries;
+	/** As of struct tl_parallel_options; but any if there are stages behind it. */
+	uint64_t max_held;
+	/** Of enum tl_stream_flags, without TL_STREAM_FIXED. */
+	uint32_t flags;
+	tl_worker_start_fn on_worker_start; /**< called in each child; NULL: nothing is */
+	void *worker_data;                  /**< handed to it */
+	struct tl_cancel *cancel;           /**< cancels the stream; must outlive the iterators */
+	/** Of the objects of items, as of struct tl_parallel_options. Must outlive the iterators. */
+	const struct tl_handler *const *handlers;
+};
+
+/** First in every struct tl_subprocess_options. */
+#define TL_SUBPROCESS_OPTIONS_INIT .size = sizeof(struct tl_subprocess_options)
+
+/** The same for C++. */
+TL_EXPORT struct tl_subprocess_options tl_subprocess_options_init(void);
+
+/**
+ * Has children walk all stages before it, beside who asks for the items.
+ *
+ * The dataset is walked in shards: the last of its stages up to which items are found by their number
+ * is split, so that each shard has every so many-eth of its items; the stages behind that it has for
+ * itself, each shard its own: a filter, a shuffle buffer, batches, files. Of a list of files that
+ * tl_dataset_from_files() reads, each shard has whole files. Items come from one shard after the
+ * other, in turns; a shard that has ended is left out. So where all items are found by their number
+ * the order is that of the dataset.
+ *
+ * What comes, in which order, and what is saved does not depend on how many children there are, nor on
+ * what they are, nor on the window. An iterator has the same children as long as it is open: for a new
+ * epoch they begin anew. Errors come in the place of their items, and tell the stage, and if items
+ * have numbers of a shard also that. A fatal one of a shard is fatal for all.
+ *
+ * A child that dies is one, -EOWNERDEAD, which names the child and the signal. With `retries` another
+ * one goes on with its shards, and no item is lost or comes twice.
+ *
+ * In children parallel stages run inline. Statistics of the stages before it are those of all shards,
+ * and count what stands behind the items that were returned. What does not fit in a snapshot that is
+ * loaded, because a file has changed, is told by the first item. Items behind it come only one after
+ * the other.
+ *
+ * @param options NULL for the defaults. May be freed afterwards.
+ * @return As tl_dataset_map(). It is a mistake, -EINVAL, to ask for several shards of a source that
+ *         can't find items by their number.
+ */
+TL_EXPORT struct tl_dataset *tl_dataset_subprocess(const struct tl_dataset *ds,
+						   const struct tl_subprocess_options *options);
 
 /** What a call has made. */
 struct tl_parallel_result {

@@ -214,7 +214,7 @@ static int prefetch_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t inde
 	if (ret == 0)
 		*item = talloc_steal(mem_ctx, call->item);
 	else if (ret < 0)
-		ret = tl_walker_fail(node, call->error, call->fatal);
+		ret = tl_prefetch_fail(node, call->error, call->fatal);
 	take_first(ahead);
 	if (ret == 0 || (ret < 0 && !node->it->fatal))
 		send_some(ahead);
@@ -234,7 +234,7 @@ static int prefetch_rewind(struct tl_node *node, uint64_t epoch)
 	TALLOC_FREE(ahead->mark.bytes);
 	ret = tl_walker_rewind(&ahead->before, epoch);
 	before = ahead->before.it;
-	return ret < 0 ? tl_walker_fail(node, &before->error, before->fatal) : 0;
+	return ret < 0 ? tl_prefetch_fail(node, &before->error, before->fatal) : 0;
 }
 
 static void prefetch_times(const struct tl_node *node, uint64_t *blocked_ns, uint64_t *busy_ns)

@@ -39,6 +39,9 @@ struct prefetch_cursor {
 
 /* prefetch_save.c */
 
+/* An error of the stages before it, as it is. Their numbers are those of its own plan. */
+int tl_prefetch_fail(struct tl_node *node, const struct tl_error *error, bool fatal);
+
 int tl_prefetch_save(const struct tl_node *node, struct tl_snapshot *group);
 int tl_prefetch_load(struct tl_node *node, const struct tl_snapshot *group);
 

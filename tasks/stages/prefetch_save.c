@@ -5,6 +5,16 @@
 
 #include "tasks/stages/prefetch.h"
 
+int tl_prefetch_fail(struct tl_node *node, const struct tl_error *error, bool fatal)
+{
+	if (fatal)
+		tl_node_fatal(node);
+	if (error == NULL)
+		return tl_iter_fail(node->it, -ENOMEM, "no memory to note an error");
+	return tl_iter_fail_at(tl_error_file(error), tl_error_line(error), node->it,
+			       tl_error_code(error), "%s", tl_error_message(error));
+}
+
 int tl_prefetch_save(const struct tl_node *node, struct tl_snapshot *group)
 {
 	const struct prefetch_cursor *cursor = node->cursor;
@@ -30,5 +40,5 @@ int tl_prefetch_load(struct tl_node *node, const struct tl_snapshot *group)
 		return 0;
 	if (fault[0] != '\0')
 		return tl_node_fail(node, node->group.stages, ret, "%s", fault);
-	return tl_walker_fail(node, &ahead->before.it->error, false);
+	return tl_prefetch_fail(node, &ahead->before.it->error, false);
 }
