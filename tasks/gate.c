@@ -143,9 +143,9 @@ bool tl_gate_use(struct tl_gate *gate, uint64_t bytes)
 	return true;
 }
 
-void tl_gate_even_out(struct tl_gate *gate)
+void tl_gate_even_out(struct tl_gate *gate, uint64_t left)
 {
 	uint64_t made = atomic_load_explicit(&gate->made, memory_order_relaxed);
 
-	atomic_store_explicit(&gate->used, made, memory_order_relaxed);
+	atomic_store_explicit(&gate->used, made - left, memory_order_relaxed);
 }

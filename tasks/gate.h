@@ -71,14 +71,14 @@ bool tl_gate_is_full(const struct tl_gate *gate);
 
 /*
  * One by one. By the worker: a call has made so many; whether there is no room for another one. By the
- * caller: so many are not used any more, and whether the worker has to be told of that; and as
- * tl_gate_is_full() and tl_gate_reset().
+ * caller: so many are not used any more, and whether the worker has to be told of that; as
+ * tl_gate_is_full(); and when the worker is dead, how many of those that were made are still used.
  */
 void tl_gate_make(struct tl_gate *gate, uint64_t bytes);
 bool tl_gate_starves(struct tl_gate *gate);
 bool tl_gate_use(struct tl_gate *gate, uint64_t bytes);
 bool tl_gate_has_enough(const struct tl_gate *gate);
-void tl_gate_even_out(struct tl_gate *gate);
+void tl_gate_even_out(struct tl_gate *gate, uint64_t left);
 
 /* Those who wait look whether they are wanted. */
 void tl_gate_shake(struct tl_gate *gate);

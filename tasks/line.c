@@ -66,6 +66,7 @@ static int line_destructor(struct tl_line *line)
 	if (line->slots->doze.fd >= 0)
 		close(line->slots->doze.fd);
 	munmap(line->shared, line->shared_size);
+	pthread_mutex_destroy(&line->inner_lock);
 	return 0;
 }
 
@@ -140,6 +141,7 @@ int tl_line_open(TALLOC_CTX *mem_ctx, const struct tl_line_config *config,
 	if (ret == 0) {
 		made->config = *config;
 		made->opener = getpid();
+		pthread_mutex_init(&made->inner_lock, NULL);
 		talloc_set_destructor(made, line_destructor);
 		ret = share_memory(made);
 	}

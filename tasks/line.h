@@ -90,8 +90,10 @@ struct tl_line {
 	unsigned int number;  /* among its lines */
 	uint64_t *kill_at;    /* of each slot: when its worker is killed, if it was abandoned */
 
-	/* Where its worker dozes within a call, if it is one by one; else NULL. */
-	struct tl_doze *_Atomic inner;
+	/* Where its worker dozes within a call, if it is one by one; else NULL. That may be freed in
+	   the same call, so it is rung with the lock held. */
+	pthread_mutex_t inner_lock;
+	struct tl_doze *inner;
 
 	/* The pool's, under its lock. */
 	struct tl_workers *workers; /* NULL: inline, or processes */
@@ -185,6 +187,9 @@ bool tl_line_make_at(struct tl_line *line, uint64_t position, uint64_t *now);
 /* Whether this thread is one of a pool's, in a call. */
 bool tl_line_in_call_of(const struct tl_workers *workers);
 
+/* Whether it is in a call of some pool's line. */
+bool tl_line_in_call_of_any(void);
+
 /* Says where this thread dozes, or that it does not, NULL, to those whose calls it is in. */
 void tl_line_note_doze(struct tl_doze *doze);
 
@@ -211,7 +216,7 @@ void tl_workers_attach(struct tl_workers *workers, struct tl_line *line);
 void tl_workers_detach(struct tl_workers *workers, struct tl_line *line);
 void tl_workers_ring(struct tl_workers *workers, unsigned int calls);
 
-/* By the caller, within a call of the same pool: works on a line of its own as one of them does. */
+/* By the caller, within a call: works on a line of its own as one of the pool's threads does. */
 unsigned int tl_workers_visit(struct tl_workers *workers, struct tl_line *line);
 bool tl_workers_are_ours(const struct tl_workers *workers);
 

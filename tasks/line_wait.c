@@ -96,13 +96,13 @@ static void end_doze(struct tl_doze *doze)
 }
 
 /*
- * Of a line that goes one by one, by a caller in a call of its pool: works on it itself, as all others
- * may wait for such.
+ * Of a line that goes one by one, by a caller in a call of a pool, this one or another: works on it
+ * itself, as all others may wait for such.
  */
 static bool visit(struct tl_line *line)
 {
-	return line->config.one_by_one && line->workers != NULL &&
-	       tl_line_in_call_of(line->workers) && tl_workers_visit(line->workers, line) > 0;
+	return line->config.one_by_one && line->workers != NULL && tl_line_in_call_of_any() &&
+	       tl_workers_visit(line->workers, line) > 0;
 }
 
 /*

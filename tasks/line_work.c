@@ -49,22 +49,35 @@ bool tl_line_in_call_of(const struct tl_workers *workers)
 	return making != NULL;
 }
 
+bool tl_line_in_call_of_any(void)
+{
+	const struct making *making = &current;
+
+	while (making != NULL && (making->line == NULL || making->line->workers == NULL))
+		making = making->outer;
+	return making != NULL;
+}
+
 void tl_line_note_doze(struct tl_doze *doze)
 {
 	for (const struct making *making = &current; making != NULL; making = making->outer) {
-		if (making->line != NULL && making->line->config.one_by_one)
-			atomic_store_explicit(&making->line->inner, doze, memory_order_release);
+		struct tl_line *line = making->line;
+
+		if (line == NULL || !line->config.one_by_one)
+			continue;
+		pthread_mutex_lock(&line->inner_lock);
+		line->inner = doze;
+		pthread_mutex_unlock(&line->inner_lock);
 	}
 }
 
 void tl_line_shake_inner(struct tl_line *line)
 {
-	struct tl_doze *doze;
-
 	tl_wait_fence();
-	doze = atomic_load_explicit(&line->inner, memory_order_acquire);
-	if (doze != NULL)
-		tl_doze_shake(doze);
+	pthread_mutex_lock(&line->inner_lock);
+	if (line->inner != NULL)
+		tl_doze_shake(line->inner);
+	pthread_mutex_unlock(&line->inner_lock);
 }
 
 static bool is_late(const struct tl_line *line, const struct tl_call *call, uint64_t now)

@@ -37,6 +37,10 @@ libtloop_la_SOURCES += \
 	%D%/channel/writer.c \
 	%D%/processes/crew.c \
 	%D%/processes/crew.h \
+	%D%/processes/crew_death.c \
+	%D%/processes/crew_open.c \
+	%D%/processes/crew_own.h \
+	%D%/processes/crew_work.c \
 	%D%/processes/descriptors.c \
 	%D%/processes/processes.c \
 	%D%/processes/processes.h \
@@ -53,6 +57,7 @@ libtloop_la_SOURCES += \
 	%D%/stages/prefetch_save.c \
 	%D%/stages/subprocess.c \
 	%D%/stages/subprocess.h \
+	%D%/stages/subprocess_open.c \
 	%D%/stages/subprocess_save.c \
 	%D%/stages/subprocess_walk.c \
 	%D%/stages/walker.c \

@@ -8,6 +8,9 @@ suites = \
 	%D%/test_buffer \
 	%D%/test_cache \
 	%D%/test_callback \
+	%D%/test_channel \
+	%D%/test_channel_deaths \
+	%D%/test_channel_views \
 	%D%/test_conformance \
 	%D%/test_crc32c \
 	%D%/test_csv \
@@ -28,6 +31,7 @@ suites = \
 	%D%/test_fit_memory \
 	%D%/test_fit_order \
 	%D%/test_fit_resume \
+	%D%/test_foreign_writer \
 	%D%/test_handler \
 	%D%/test_held_results \
 	%D%/test_hook \
@@ -58,6 +62,7 @@ suites = \
 	%D%/test_process_streams \
 	%D%/test_progress_bar \
 	%D%/test_random_plans \
+	%D%/test_random_streams \
 	%D%/test_records \
 	%D%/test_resume_plan \
 	%D%/test_run \
@@ -81,6 +86,15 @@ suites = \
 	%D%/test_stage \
 	%D%/test_stats \
 	%D%/test_stop \
+	%D%/test_stream \
+	%D%/test_stream_groups \
+	%D%/test_stream_limits \
+	%D%/test_stream_matrix \
+	%D%/test_stream_neighbours \
+	%D%/test_stream_retries \
+	%D%/test_stream_window \
+	%D%/test_subprocess \
+	%D%/test_subprocess_deaths \
 	%D%/test_tar \
 	%D%/test_template \
 	%D%/test_text \
@@ -155,7 +169,10 @@ stage_sources = \
 	data/transforms/map.c \
 	data/permutation.c \
 	data/sources/range.c \
+	data/transforms/shard.c \
 	data/transforms/shuffle.c \
+	data/transforms/slice.c \
+	data/split.c \
 	data/stack.c \
 	data/stats.c \
 	data/transforms/take.c \
@@ -165,6 +182,8 @@ stage_sources = \
 # What workers stand on is not exported either.
 # Streams whose workers are processes.
 process_sources = \
+	%D%/deeds.c \
+	%D%/deeds.h \
 	%D%/process_calls.c \
 	%D%/process_calls.h \
 	%D%/process_children.c \
@@ -175,15 +194,54 @@ process_sources = \
 %C%_test_process_limits_SOURCES = %D%/test_process_limits.c $(process_sources)
 %C%_test_process_results_SOURCES = %D%/test_process_results.c $(process_sources)
 %C%_test_process_streams_SOURCES = %D%/test_process_streams.c $(process_sources)
+%C%_test_subprocess_deaths_SOURCES = %D%/test_subprocess_deaths.c $(process_sources)
+
+# Processes that the tests fork themselves.
+channel_sources = \
+	%D%/channel_writers.c \
+	%D%/channel_writers.h \
+	%D%/process_children.c \
+	%D%/process_children.h
+%C%_test_channel_SOURCES = %D%/test_channel.c $(channel_sources)
+%C%_test_channel_deaths_SOURCES = %D%/test_channel_deaths.c $(channel_sources)
+%C%_test_channel_views_SOURCES = %D%/test_channel_views.c $(channel_sources)
+%C%_test_foreign_writer_SOURCES = %D%/test_foreign_writer.c $(channel_sources)
+
+# A program of its own, without any library.
+%C%_foreign_writer_LDADD =
+
+# Streams, whatever their workers are.
+generator_sources = \
+	%D%/deeds.c \
+	%D%/deeds.h \
+	%D%/generators.c \
+	%D%/generators.h \
+	%D%/process_children.c \
+	%D%/process_children.h
+%C%_test_random_streams_SOURCES = %D%/test_random_streams.c $(generator_sources)
+%C%_test_stream_SOURCES = %D%/test_stream.c $(generator_sources)
+%C%_test_stream_groups_SOURCES = %D%/test_stream_groups.c $(generator_sources)
+%C%_test_stream_limits_SOURCES = %D%/test_stream_limits.c $(generator_sources)
+%C%_test_stream_matrix_SOURCES = %D%/test_stream_matrix.c $(generator_sources)
+%C%_test_stream_neighbours_SOURCES = %D%/test_stream_neighbours.c $(generator_sources)
+%C%_test_stream_retries_SOURCES = %D%/test_stream_retries.c $(generator_sources)
+%C%_test_stream_window_SOURCES = %D%/test_stream_window.c $(generator_sources)
 
 %C%_test_template_SOURCES = \
 	%D%/test_template.c \
 	data/buffer.c \
+	tasks/cancel.c \
 	tasks/gate.c \
+	tasks/line.c \
+	tasks/line_wait.c \
 	tasks/line_work.c \
+	tasks/processes/crew.c \
+	tasks/processes/crew_death.c \
+	tasks/processes/crew_open.c \
+	tasks/processes/crew_work.c \
+	tasks/processes/descriptors.c \
 	tasks/processes/processes.c \
 	tasks/slots.c \
-	tasks/processes/streams.c \
 	tasks/processes/template_process.c \
 	tasks/threads.c \
 	tasks/wait.c
@@ -224,7 +282,7 @@ LDADD = %D%/libtltest.a libtloop.la $(CHECK_LIBS) $(TALLOC_LIBS)
 
 if HAVE_CHECK
 check_LIBRARIES += %D%/libtltest.a
-check_PROGRAMS += $(suites)
+check_PROGRAMS += $(suites) %D%/foreign_writer
 TESTS += $(suites)
 endif
 TESTS += $(scripts)
@@ -292,6 +350,8 @@ fuzz_programs += %D%/fuzz/fuzz_tfrecord
 fuzz_programs += %D%/fuzz/fuzz_tar
 %C%_fuzz_fuzz_tar_LDADD = $(fuzz_ldadd)
 %C%_fuzz_fuzz_tar_SOURCES = %D%/fuzz/fuzz_tar.c %D%/fuzz/source.c %D%/fuzz/source.h
+fuzz_programs += %D%/fuzz/fuzz_channel
+%C%_fuzz_fuzz_channel_LDADD = $(fuzz_ldadd)
 fuzz_programs += %D%/fuzz/fuzz_parcel
 %C%_fuzz_fuzz_parcel_LDADD = $(fuzz_ldadd)
 %C%_fuzz_fuzz_parcel_SOURCES = \
@@ -356,6 +416,11 @@ check-kills: all
 	TL_KILLS=$${TL_KILLS:-500} TL_KILLS_FIRST=$${TL_KILLS_FIRST:-1000} \
 		$(MAKE) $(AM_MAKEFLAGS) check TESTS=%D%/test_kills
 
+# More programs of streams, see test_random_streams.c.
+check-random-streams: all
+	TL_RANDOM_STREAMS=$${TL_RANDOM_STREAMS:-500} TL_RANDOM_STREAMS_FIRST=$${TL_RANDOM_STREAMS_FIRST:-1000} \
+		$(MAKE) $(AM_MAKEFLAGS) check TESTS=%D%/test_random_streams
+
 # The protocols of tasks/, in all their states.
 check-models:
 	TL_SRCDIR='$(abs_top_srcdir)' CC='$(CC)' $(SHELL) $(srcdir)/tests/check-models.sh
@@ -366,4 +431,5 @@ installcheck-local:
 	PKG_CONFIG_PATH="$(pkgconfigdir):$$PKG_CONFIG_PATH" libdir='$(libdir)' \
 		$(SHELL) $(srcdir)/tests/install/check.sh
 
-.PHONY: check-helgrind check-kills check-memcheck check-models check-random-plans fuzz-names
+.PHONY: check-helgrind check-kills check-memcheck check-models check-random-plans check-random-streams \
+	fuzz-names

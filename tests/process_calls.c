@@ -50,7 +50,7 @@ static int new_item(TALLOC_CTX *mem_ctx, int64_t value, uint32_t tensors, struct
 
 /* In a worker */
 
-static int start(unsigned int worker, void *data)
+int note_life(unsigned int worker, void *data)
 {
 	int life = atomic_fetch_add(&board->lives, 1) + 1;
 
@@ -70,48 +70,15 @@ static int start(unsigned int worker, void *data)
 	return board->fail_at_life > 0 && life >= board->fail_at_life ? board->number : 0;
 }
 
-static int obey(const struct order *order)
-{
-	switch (order->deed) {
-	case DO_RAISE:
-		signal(order->number, SIG_DFL);
-		raise(order->number);
-		return 0;
-	case DO_EXIT:
-		_exit(order->number);
-	case DO_FAIL:
-		return order->number;
-	case DO_SLEEP:
-		for (;;)
-			pause();
-	case DO_LISTEN:
-		while (!tl_cancelled())
-			sched_yield();
-		return -ECANCELED;
-	case DO_WAIT:
-		while (!board->go_on)
-			sched_yield();
-		return 0;
-	case DO_NAP:
-		usleep((useconds_t)order->number);
-		return 0;
-	case DO_NOTHING:
-	case DO_NOTHING_MORE:
-		return 0;
-	}
-	return 0;
-}
-
 static int obey_all(int64_t value, bool late)
 {
 	for (size_t i = 0; i < sizeof(board->orders) / sizeof(board->orders[0]); i++) {
 		const struct order *order = &board->orders[i];
 		int ret;
 
-		if (order->deed == DO_NOTHING || order->item != value || order->late != late ||
-		    (order->times > 0 && board->begun[value] > order->times))
+		if (!is_due(order, value, late, board->begun[value]))
 			continue;
-		ret = obey(order);
+		ret = do_deed(order, &board->go_on);
 		if (ret != 0)
 			return ret;
 	}
@@ -319,7 +286,7 @@ int try_calls(TALLOC_CTX *mem_ctx, int64_t count, struct tl_parallel_options opt
 		return -ENOMEM;
 	options.size = sizeof(options);
 	options.kind = TL_WORKERS_PROCESSES;
-	options.on_worker_start = start;
+	options.on_worker_start = note_life;
 	ret = tl_iter_open(plan, calls(plan, count, false, &options), error, it);
 	if (ret == 0)
 		return 0;

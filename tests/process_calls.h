@@ -16,6 +16,7 @@
 #include <tloop/iter.h>
 #include <tloop/parallel.h>
 
+#include "tests/deeds.h"
 #include "tests/process_children.h"
 
 enum {
@@ -23,29 +24,8 @@ enum {
 	BOARD_LIVES = 64,
 };
 
-/* What a call does, before or after it has made its item. */
-enum deed {
-	DO_NOTHING,
-	DO_RAISE,        /* the signal .number, with its default action */
-	DO_EXIT,         /* with the code .number */
-	DO_FAIL,         /* returns .number */
-	DO_SLEEP,        /* for ever */
-	DO_LISTEN,       /* until tl_cancelled() says so; then returns -ECANCELED */
-	DO_WAIT,         /* until the board says that it may go on */
-	DO_NAP,          /* for .number microseconds */
-	DO_NOTHING_MORE, /* makes no item: returns NULL as one */
-};
-
-struct order {
-	int64_t item;
-	enum deed deed;
-	int number;
-	bool late; /* when it has made its item */
-	int times; /* of the calls of this item, the first so many; 0: all */
-};
-
 struct board {
-	struct order orders[8]; /* those that do something */
+	struct order orders[8]; /* of calls, before or after they have made their item */
 	uint64_t input_size;    /* bytes that come with each input, at least; 0: none */
 	uint64_t output_size;   /* bytes that are made in each call, at least; 0: none */
 	uint64_t output_parts;  /* in so many tensors; 0: 1 */
@@ -76,6 +56,9 @@ void make_board(void);
 
 /* An order for the next free place of the board. */
 void give_order(struct order order);
+
+/* on_worker_start of workers that use the board. */
+int note_life(unsigned int worker, void *data);
 
 /* Of 0 ... count - 1, which are found by their number, or not. Options for processes: see there. */
 struct tl_dataset *calls(TALLOC_CTX *mem_ctx, int64_t count, bool random,

@@ -89,7 +89,8 @@ enum tl_stream_flags {
 	TL_STREAM_FORK_WITH_THREADS = 1,
 	/**
 	 * Compare checksums of the values that a rerun leaves out with those of the first run. If they
-	 * differ, that is an error, -TL_EMISMATCH, and not a wrong result.
+	 * differ, that is an error, -TL_EMISMATCH, and not a wrong result. They are of tensors, all
+	 * their bytes, so write all of them, and of the buffers of objects; not of what else those have.
 	 */
 	TL_STREAM_CHECK_RERUNS = 2,
 	/** The number of values is fixed: to `count`, which may be 0. */
@@ -110,7 +111,7 @@ struct tl_stream_options {
 	 * place, -TL_EMISMATCH; so is the first that is too many.
 	 */
 	uint64_t count;
-	uint32_t window; /**< values ahead of what is consumed, at most; 0: 16; 1 if inline */
+	uint32_t window; /**< values ahead of what is consumed, at most; 0: 16; inline none is */
 	/**
 	 * Bytes of buffers that these may have. A value is begun only if they have less, so that one
 	 * may go beyond it. 0: 64 MiB; UINT64_MAX: any.
@@ -119,11 +120,15 @@ struct tl_stream_options {
 	/** The longest that a value may take, in seconds: else -ETIMEDOUT in its place. 0: any. */
 	double deadline;
 	/**
-	 * How often a generator is run again whose worker process has died. The values that were made
-	 * already are made again and left out. Nothing can be sent to such a stream.
+	 * How often a value is tried again whose worker process has died in it: its generator is run
+	 * again from the beginning, and the values that were made already are made again and left out.
+	 * Nothing can be sent to such a stream.
 	 */
 	unsigned int retries;
-	/** As of struct tl_parallel_options: bytes in shared memory that the consumer may hold. */
+	/**
+	 * As of struct tl_parallel_options: bytes in shared memory that the consumer may hold, of all
+	 * streams that are opened together.
+	 */
 	uint64_t max_held;
 	tl_worker_start_fn on_worker_start; /**< NULL: nothing is called; not with a pool */
 	void *worker_data;                  /**< handed to it */
@@ -157,14 +162,15 @@ TL_EXPORT int tl_stream_open(TALLOC_CTX *mem_ctx, const struct tl_generator_ops 
 
 /** One of several generators that are started together. */
 struct tl_generator {
-	const struct tl_generator_ops *ops;
-	void *data;
+	const struct tl_generator_ops *ops; /**< as of tl_stream_open() */
+	void *data;                         /**< likewise */
 };
 
 /**
  * Starts several at once, which share workers: as many generators as one likes on few processes. Each
- * process has the same ones as long as it lives, and if it dies, all of these are hit. A stream that is
- * freed before the others stops its generator only.
+ * process has the same ones as long as it lives, and if it dies, all of these are hit; it is killed for
+ * a value that is over its deadline and does not end. A stream that is freed before the others stops its
+ * generator only, once the value that it is making is made.
  *
  * @param[out] streams Room for so many. Each may be freed, and moved, by itself.
  * @return As tl_stream_open().
@@ -212,7 +218,8 @@ TL_EXPORT const struct tl_item *tl_stream_result(const struct tl_stream *stream)
  * comes before depends on neither time nor the kind of worker. A second message comes before the value
  * after that.
  *
- * @param message Becomes the stream's, if this succeeds.
+ * @param message Becomes the stream's, if this succeeds. As it goes to another thread, it must not have
+ *                been made on a pool, such as a step scope.
  * @return 0; -ENOTSUP: the generator takes none, or the stream has retries; -EPIPE: it is at its end;
  *         -ENOMEM.
  */

@@ -195,16 +195,14 @@ static bool receive(struct tl_feed *feed, TALLOC_CTX *mem_ctx, struct tl_yield *
 	else if (yield->ret == -EOWNERDEAD && yield->error == NULL)
 		say_dead(feed, mem_ctx, &yield->error);
 	if (yield->item != NULL)
-		tl_holders_note(&feed->holders, feed, yield->item, mem_ctx);
+		tl_holders_note(&feed->group->holders, feed->group, yield->item, mem_ctx);
 	tl_feed_drop(feed, posted);
 	return true;
 }
 
 static bool is_late(const struct tl_feed *feed)
 {
-	const struct tl_feed_call *call = tl_feed_call_at(feed, feed->first);
-
-	return call->call.late && !call->died;
+	return tl_feed_call_at(feed, feed->first)->call.late;
 }
 
 static void take_first(struct tl_feed *feed, const struct tl_yield *yield)
@@ -223,9 +221,9 @@ static bool is_too_much(struct tl_feed *feed, TALLOC_CTX *mem_ctx, struct tl_yie
 {
 	char text[TL_HOLDERS_TEXT];
 
-	if (!tl_holders_are_over(&feed->holders))
+	if (!tl_holders_are_over(&feed->group->holders))
 		return false;
-	tl_holders_describe(&feed->holders, text);
+	tl_holders_describe(&feed->group->holders, text);
 	*yield = (struct tl_yield){ .ret = -ENOBUFS };
 	tl_error_set(mem_ctx, &yield->error, -ENOBUFS, "%s", text);
 	return true;

@@ -81,7 +81,6 @@ struct tl_feed {
 	struct tl_feed_worker worker;
 
 	/* The consumer's. */
-	struct tl_holders holders; /* of processes */
 	uint32_t restart;
 	uint64_t sent;  /* steps since then */
 	uint64_t taken; /* likewise */
@@ -105,6 +104,7 @@ struct tl_feed_group {
 	struct tl_crew *crew;
 	struct tl_arena *arena;
 	int arena_fd;
+	struct tl_holders holders;
 	struct tl_feed_shared *shared; /* of each feed */
 	pthread_mutex_t lock;          /* held by consumers, where there are several feeds */
 };
@@ -125,7 +125,7 @@ int tl_feed_send(struct tl_feed *feed, struct tl_item *item);
 void tl_feed_clear(struct tl_feed *feed);
 int tl_feed_restart(struct tl_feed *feed, const void *command, size_t size);
 
-/* Takes no more of it. */
+/* Takes no more of it, before a restart. */
 void tl_feed_end(struct tl_feed *feed);
 
 /* feed_open.c */
@@ -134,6 +134,9 @@ void tl_feed_end(struct tl_feed *feed);
 int tl_feeds_open(TALLOC_CTX *mem_ctx, const struct tl_producer *producers, unsigned int count,
 		  const struct tl_stream_options *options, struct tl_error **error,
 		  struct tl_feed_group **group);
+
+/* By the consumer, with the lock held: nothing is wanted of it any more. */
+void tl_feed_leave(struct tl_feed *feed);
 
 /* Closes one; with the last one, all. */
 void tl_feed_close(struct tl_feed *feed);

@@ -88,10 +88,12 @@ static void make_one(struct tl_feed *feed, TALLOC_CTX *mem_ctx, struct tl_yield 
 		worker->checksum = tl_feed_checksum(worker->checksum, yield);
 }
 
-/* Makes steps anew that were done, for nobody. */
-static int remake(struct tl_feed *feed, uint64_t step)
+/* Makes steps anew that were done, for nobody. Each has the time that a step may take. */
+static int remake(struct tl_feed *feed, struct tl_feed_call *call)
 {
-	while (feed->worker.step < step && !feed->worker.over) {
+	bool timed = feed->line->config.deadline > 0;
+
+	while (feed->worker.step < call->step && !feed->worker.over) {
 		TALLOC_CTX *tmp = talloc_new(NULL);
 		struct tl_yield yield;
 
@@ -99,8 +101,11 @@ static int remake(struct tl_feed *feed, uint64_t step)
 			return -ENOMEM;
 		make_one(feed, tmp, &yield);
 		talloc_free(tmp);
+		if (timed)
+			atomic_store_explicit(&call->call.started, tl_wait_now(),
+					      memory_order_relaxed);
 	}
-	return feed->worker.step == step ? 0 : -TL_EMISMATCH;
+	return feed->worker.over ? -TL_EMISMATCH : 0;
 }
 
 static int say_differs(TALLOC_CTX *crate, struct tl_yield *yield)
@@ -109,7 +114,7 @@ static int say_differs(TALLOC_CTX *crate, struct tl_yield *yield)
 			    "it was run again when its process had died, and makes other values");
 }
 
-static int rerun(struct tl_feed *feed, TALLOC_CTX *crate, const struct tl_feed_call *call,
+static int rerun(struct tl_feed *feed, TALLOC_CTX *crate, struct tl_feed_call *call,
 		 uint64_t position, struct tl_yield *yield)
 {
 	struct tl_feed_worker *worker = &feed->worker;
@@ -119,7 +124,7 @@ static int rerun(struct tl_feed *feed, TALLOC_CTX *crate, const struct tl_feed_c
 	if (feed->group->options.retries == 0)
 		return -EOWNERDEAD;
 	if (ops->skip == NULL || checks_reruns(feed))
-		ret = remake(feed, call->step);
+		ret = remake(feed, call);
 	else
 		ret = ops->skip(worker->state, call->step, yield);
 	if (ret == 0 && checks_reruns(feed) &&
@@ -130,7 +135,7 @@ static int rerun(struct tl_feed *feed, TALLOC_CTX *crate, const struct tl_feed_c
 }
 
 /* So that the next step is the one of the call. */
-static int prepare(struct tl_feed *feed, TALLOC_CTX *crate, const struct tl_feed_call *call,
+static int prepare(struct tl_feed *feed, TALLOC_CTX *crate, struct tl_feed_call *call,
 		   uint64_t position, struct tl_yield *yield)
 {
 	struct tl_feed_worker *worker = &feed->worker;
@@ -146,7 +151,7 @@ static int prepare(struct tl_feed *feed, TALLOC_CTX *crate, const struct tl_feed
 	return ret == 0 && call->step > 0 ? rerun(feed, crate, call, position, yield) : ret;
 }
 
-static void make_step(struct tl_feed *feed, TALLOC_CTX *crate, const struct tl_feed_call *call,
+static void make_step(struct tl_feed *feed, TALLOC_CTX *crate, struct tl_feed_call *call,
 		      uint64_t position, struct tl_item *message, struct tl_yield *yield)
 {
 	struct tl_feed_worker *worker = &feed->worker;
@@ -154,7 +159,7 @@ static void make_step(struct tl_feed *feed, TALLOC_CTX *crate, const struct tl_f
 
 	*yield = (struct tl_yield){ .mem_ctx = crate };
 	ret = prepare(feed, crate, call, position, yield);
-	if (worker->over) {
+	if (ret == 0 && worker->over) {
 		yield->ret = TL_END;
 		return;
 	}

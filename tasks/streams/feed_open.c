@@ -54,15 +54,12 @@ static void free_group(struct tl_feed_group *group)
 	talloc_free(group);
 }
 
-/* Its process is told; nobody waits for it. */
-static void leave_group(struct tl_feed *feed)
+/* Its worker is told; nobody waits for it. */
+void tl_feed_leave(struct tl_feed *feed)
 {
-	struct tl_line *line = feed->line;
-
-	atomic_store_explicit(&line->shared->closing, true, memory_order_relaxed);
-	for (; feed->out > 0; feed->out--, feed->first++)
-		tl_line_abandon(line, feed->first);
-	tl_line_ring(line, 1);
+	atomic_store_explicit(&feed->line->shared->closing, true, memory_order_relaxed);
+	tl_feed_end(feed);
+	tl_line_ring(feed->line, 1);
 }
 
 void tl_feed_close(struct tl_feed *feed)
@@ -70,10 +67,12 @@ void tl_feed_close(struct tl_feed *feed)
 	struct tl_feed_group *group = feed->group;
 	bool is_process = group->arena != NULL;
 
-	tl_feed_lock(feed);
-	if (is_process && is_ours(group))
-		leave_group(feed);
-	tl_feed_unlock(feed);
+	/* In a process that the program has forked, the lock may be that of a thread that is not there. */
+	if (is_process && is_ours(group)) {
+		tl_feed_lock(feed);
+		tl_feed_leave(feed);
+		tl_feed_unlock(feed);
+	}
 	if (!is_process)
 		free_feed(feed);
 	if (atomic_fetch_sub(&group->open, 1) == 1)
@@ -123,11 +122,8 @@ static int open_feed(struct tl_feed_group *group, const struct tl_producer *prod
 	feed->producer = *producer;
 	feed->number = number;
 	feed->restart = 1;
-	if (group->arena != NULL) {
+	if (group->arena != NULL)
 		feed->shared = &group->shared[number];
-		feed->holders.arena = group->arena;
-		feed->holders.most = group->options.max_held;
-	}
 	return open_line(feed, mem_ctx, error);
 }
 

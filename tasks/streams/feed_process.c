@@ -148,12 +148,12 @@ int tl_feed_pack_message(struct tl_feed *feed, struct tl_feed_posted *posted, ui
 }
 
 static int unpack_whole(struct tl_feed *feed, struct tl_feed_posted *posted, TALLOC_CTX *mem_ctx,
-			uint32_t flags, struct tl_yield *yield)
+			struct tl_yield *yield)
 {
 	struct tl_yield *made;
 	void *object;
 	int ret = tl_parcel_unpack(mem_ctx, feed->group->arena, &tl_yield_handler, posted->room,
-				   TL_FEED_ROOM, flags, &object);
+				   TL_FEED_ROOM, 0, &object);
 
 	if (ret < 0)
 		return ret;
@@ -170,20 +170,22 @@ int tl_feed_unpack_yield(struct tl_feed *feed, struct tl_feed_posted *posted, TA
 			 struct tl_yield *yield)
 {
 	const struct tl_feed_call *head = &posted->head;
-	void *object;
-	int ret;
+	bool packed = head->packed, plain = head->plain;
+	void *object = NULL;
+	int ret = 0;
 
 	*yield = (struct tl_yield){ .ret = head->ret, .fatal = head->fatal };
-	if (!head->packed)
-		return 0;
-	if (!head->plain)
-		ret = unpack_whole(feed, posted, mem_ctx, 0, yield);
-	else
-		ret = tl_parcel_unpack(mem_ctx, feed->group->arena, &tl_item_handler, posted->room,
-				       TL_FEED_ROOM, 0, &object);
-	if (ret == 0 && head->plain)
+	/* The process may have gone mad. */
+	if (yield->ret > TL_END || (yield->ret == 0 && !packed))
+		return -TL_ECORRUPT;
+	if (packed && !plain)
+		ret = unpack_whole(feed, posted, mem_ctx, yield);
+	else if (packed) /* what is returned at the end becomes the stream's, which is in no pool */
+		ret = tl_parcel_unpack(yield->ret == TL_END ? NULL : mem_ctx, feed->group->arena,
+				       &tl_item_handler, posted->room, TL_FEED_ROOM, 0, &object);
+	if (ret == 0 && packed && plain)
 		yield->item = object;
-	if (ret == 0)
+	if (ret == 0 && packed)
 		clear(posted->room);
 	return ret;
 }
@@ -278,6 +280,8 @@ int tl_feeds_share(struct tl_feed_group *group, struct tl_error **error)
 	if (ret < 0)
 		return tl_error_set(group, error, ret, "no shared memory: %s", tl_strerror(ret));
 	group->arena_fd = tl_arena_fd(group->arena);
+	group->holders.arena = group->arena;
+	group->holders.most = group->options.max_held;
 	return 0;
 }
 

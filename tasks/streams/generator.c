@@ -39,9 +39,11 @@ static int note(TALLOC_CTX *mem_ctx, int ret, const char *function, struct tl_yi
 			     ret);
 		return -EINVAL;
 	}
-	if (said.code == ret)
-		return tl_error_set(mem_ctx, &yield->error, ret, "%s", said.message);
-	return tl_error_set(mem_ctx, &yield->error, ret, "%s", tl_strerror(ret));
+	tl_error_set(mem_ctx, &yield->error, ret, "%s",
+		     said.code == ret ? said.message : tl_strerror(ret));
+	/* That was said of this error, not of one that a generator around this one passes on. */
+	said.code = 0;
+	return ret;
 }
 
 static void close_once(struct running *running)

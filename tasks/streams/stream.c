@@ -96,7 +96,8 @@ static int make_handles(TALLOC_CTX *mem_ctx, const struct tl_producer *producers
 			unsigned int count, struct tl_stream **streams)
 {
 	for (unsigned int i = 0; i < count; i++) {
-		streams[i] = talloc_zero(mem_ctx, struct tl_stream);
+		/* Outside of any pool that mem_ctx may be in, as it may move to another thread. */
+		streams[i] = talloc_steal(mem_ctx, talloc_zero(NULL, struct tl_stream));
 		if (streams[i] == NULL) {
 			free_streams(streams, i);
 			return -ENOMEM;
@@ -197,8 +198,10 @@ int tl_streams_open(TALLOC_CTX *mem_ctx, const struct tl_generator *generators, 
 		return ret;
 	}
 	talloc_steal(streams[0]->feed->group, own);
-	for (unsigned int i = 0; i < count; i++)
+	for (unsigned int i = 0; i < count; i++) {
 		streams[i]->name = own[i].ops->name;
+		tl_stream_ask(streams[i]);
+	}
 	return 0;
 }
 
@@ -237,7 +240,7 @@ static void finish(struct tl_stream *stream)
 {
 	stream->over = true;
 	tl_feed_lock(stream->feed);
-	tl_feed_end(stream->feed);
+	tl_feed_leave(stream->feed);
 	tl_feed_unlock(stream->feed);
 }
 
@@ -372,6 +375,13 @@ int tl_stream_restart(struct tl_stream *stream, const void *command, size_t size
 	ret = tl_feed_restart(stream->feed, command, size);
 	tl_feed_unlock(stream->feed);
 	return ret;
+}
+
+bool tl_stream_is_lost(const struct tl_stream *stream)
+{
+	const struct tl_crew *crew = stream->feed->group->crew;
+
+	return crew != NULL && tl_crew_is_lost(crew);
 }
 
 void tl_stream_times(const struct tl_stream *stream, uint64_t *blocked_ns, uint64_t *busy_ns)

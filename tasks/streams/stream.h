@@ -76,6 +76,9 @@ void tl_stream_clear(struct tl_stream *stream);
  */
 int tl_stream_restart(struct tl_stream *stream, const void *command, size_t size);
 
+/* Whether its processes have gone for good: then nothing comes any more, restarted or not. */
+bool tl_stream_is_lost(const struct tl_stream *stream);
+
 /* How long the consumer has waited, and the workers have worked, in ns. */
 void tl_stream_times(const struct tl_stream *stream, uint64_t *blocked_ns, uint64_t *busy_ns);
 

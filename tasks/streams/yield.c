@@ -17,10 +17,6 @@ enum {
 	HAS_MARK = 1 << 2,
 };
 
-struct error_head {
-	int32_t code, line;
-};
-
 static int pack_text(struct tl_packer *to, const char *text)
 {
 	return tl_string_handler.pack(&tl_string_handler, text, to);
@@ -36,37 +32,30 @@ static int unpack_text(struct tl_unpacker *from, TALLOC_CTX *mem_ctx, char **tex
 	return ret;
 }
 
+/* Code and message: where it was made is told as the place where it arrives. */
 static int pack_error(struct tl_packer *to, const struct tl_error *error)
 {
-	const struct error_head head = { tl_error_code(error), tl_error_line(error) };
-	int ret = tl_pack(to, &head, sizeof(head));
+	const int32_t code = tl_error_code(error);
+	int ret = tl_pack(to, &code, sizeof(code));
 
-	if (ret == 0)
-		ret = pack_text(to, tl_error_file(error));
 	return ret == 0 ? pack_text(to, tl_error_message(error)) : ret;
 }
 
 static int unpack_error(struct tl_unpacker *from, TALLOC_CTX *mem_ctx, struct tl_error **error)
 {
-	char *file = NULL, *message = NULL;
-	struct error_head head;
-	int ret = tl_unpack(from, &head, sizeof(head));
+	char *message;
+	int32_t code;
+	int ret = tl_unpack(from, &code, sizeof(code));
 
-	if (ret == 0)
-		ret = unpack_text(from, mem_ctx, &file);
+	if (ret == 0 && code >= 0)
+		ret = -TL_ECORRUPT;
 	if (ret == 0)
 		ret = unpack_text(from, mem_ctx, &message);
-	if (ret == 0 && head.code >= 0)
-		ret = -TL_ECORRUPT;
-	if (ret == 0) {
-		tl_error_set_at("", head.line, mem_ctx, error, head.code, "%s", message);
-		if (*error != NULL)
-			(*error)->file = talloc_steal(*error, file);
-	}
-	if (*error == NULL)
-		talloc_free(file);
+	if (ret < 0)
+		return ret;
+	tl_error_set(mem_ctx, error, code, "%s", message);
 	talloc_free(message);
-	return ret;
+	return 0;
 }
 
 static int pack_blob(const struct tl_handler *handler, const void *object, struct tl_packer *to)
