@@ -21,7 +21,7 @@
 #include "tasks/arena/arena.h"
 
 enum {
-	TL_PARCEL_LEAST = 96,    /* the room that a parcel needs at least */
+	TL_PARCEL_LEAST = 96, /* the room that a parcel needs at least */
 	/* Larger parts of an object go to units of their own, unless the arena was told another size. */
 	TL_PARCEL_INLINE = 2048,
 };

@@ -53,8 +53,8 @@ struct tl_window {
 	struct tl_sent *entries;        /* of each slot */
 	TALLOC_CTX **crates;            /* likewise */
 	struct tl_parallel_call *calls; /* likewise, with processes; else they are the records */
-	struct tl_holders holders; /* of processes */
-	struct tl_hold hold; /* what is read of the input; its slots are `pending` */
+	struct tl_holders holders;      /* of processes */
+	struct tl_hold hold;            /* what is read of the input; its slots are `pending` */
 	bool ordered;
 	uint32_t size;
 	double deadline;     /* as given */
