@@ -123,8 +123,12 @@ static int open_workers(TALLOC_CTX *mem_ctx, struct tl_line *line, struct tl_wor
 	ret = open_doze(mem_ctx, line, error);
 	if (ret < 0 || line->config.of_crew)
 		return ret;
-	if (crew != NULL)
-		return tl_crew_open(line, &line, 1, crew, error, &made);
+	if (crew != NULL) {
+		ret = tl_crew_open(mem_ctx, &line, 1, crew, error, &made);
+		if (ret == 0)
+			talloc_steal(line, made);
+		return ret;
+	}
 	/* Before workers see it. */
 	line->spins = tl_workers_cores() > count;
 	line->workers = workers;
