@@ -17,8 +17,8 @@
 #include "tasks/streams/stream.h"
 
 enum {
-	TL_FEED_ROOM = 216, /* for a parcel: what makes a record five lines */
-	TL_FEED_WINDOW = 16,
+	TL_FEED_ROOM = 192,  /* for a parcel: what makes a record of processes four lines */
+	TL_FEED_WINDOW = 16, /* unless told */
 };
 
 /* What each record begins with. */
@@ -49,7 +49,7 @@ struct tl_feed_posted {
 	_Alignas(8) uint8_t room[TL_FEED_ROOM];
 };
 
-/* What a message and a command of a feed have to wait for. */
+/* A message that was not sent yet. */
 struct tl_feed_message {
 	struct tl_feed_message *next;
 	uint64_t step; /* that it goes with */
@@ -88,7 +88,7 @@ struct tl_feed {
 	bool ended;
 	void *command; /* of the last restart; not of processes */
 	size_t command_size;
-	struct tl_feed_message *messages; /* that were not sent yet */
+	struct tl_feed_message *messages; /* by their steps */
 	struct tl_death death;            /* of its worker, the last one */
 };
 
