@@ -68,6 +68,8 @@ noinst_PROGRAMS += %D%/text_tokens
 noinst_PROGRAMS += %D%/parallel_generator
 %C%_parallel_generator_LDADD = libtloop.la $(TALLOC_LIBS) -lm
 %C%_parallel_generator_SOURCES = \
+	%D%/arguments.c \
+	%D%/arguments.h \
 	%D%/chart.c \
 	%D%/chart.h \
 	%D%/memory_watch.c \
@@ -92,6 +94,8 @@ endif
 noinst_PROGRAMS += %D%/large_values
 %C%_large_values_LDADD = libtloop.la $(TALLOC_LIBS) -lm
 %C%_large_values_SOURCES = \
+	%D%/arguments.c \
+	%D%/arguments.h \
 	%D%/chart.c \
 	%D%/chart.h \
 	%D%/large_values.c \
@@ -108,6 +112,8 @@ endif
 %C%_subprocess_loader_CFLAGS = $(AM_CFLAGS) $(mlp_cflags) $(ZLIB_CFLAGS)
 %C%_subprocess_loader_LDADD = libtloop-zlib.la libtloop.la $(TALLOC_LIBS) $(OPENBLAS_LIBS) $(ZLIB_LIBS) -lm
 %C%_subprocess_loader_SOURCES = \
+	%D%/arguments.c \
+	%D%/arguments.h \
 	%D%/fashion_report.c \
 	%D%/fashion_report.h \
 	%D%/mlp.c \

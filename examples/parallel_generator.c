@@ -22,6 +22,7 @@
 #include <time.h>
 #include <tloop.h>
 
+#include "examples/arguments.h"
 #include "examples/memory_watch.h"
 
 enum {
@@ -224,16 +225,6 @@ static int watch_ways(const struct arguments *arguments)
 }
 
 /* What the user wants */
-
-static double read_number(struct argp_state *state, const char *text, double least, double most)
-{
-	char *end = NULL;
-	double number = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(number >= least && number <= most))
-		argp_error(state, "%s is not from %g to %g", text, least, most);
-	return number;
-}
 
 static error_t read_argument(int key, char *text, struct argp_state *state)
 {

@@ -11,6 +11,7 @@
  * the plan up to whole batches, and hand these over in shared memory. What comes does not depend on
  * how many they are: all runs end with the same network, to the bit.
  */
+#include "examples/arguments.h"
 #include "config.h"
 
 #include <argp.h>
@@ -297,16 +298,6 @@ static int train_all(TALLOC_CTX *mem_ctx, const struct wishes *wishes)
 }
 
 /* What the user wants */
-
-static double read_number(struct argp_state *state, const char *text, double least, double most)
-{
-	char *end = NULL;
-	double number = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(number >= least && number <= most))
-		argp_error(state, "%s is not from %g to %g", text, least, most);
-	return number;
-}
 
 static error_t read_argument(int key, char *text, struct argp_state *state)
 {

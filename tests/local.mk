@@ -299,6 +299,8 @@ TESTS += $(scripts)
 	%D%/fit_report.c \
 	%D%/fit_report.h \
 	%D%/fixture.c \
+	%D%/numbers.c \
+	%D%/numbers.h \
 	%D%/puppet.c \
 	%D%/puppet.h \
 	%D%/quiet.c \

@@ -10,17 +10,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/numbers.h"
 #include "tests/process_calls.h"
 #include "tests/tl-check.h"
 
 struct board *board;
 
 static unsigned int this_worker; /* in one */
-
-static int64_t value_of(const struct tl_item *item)
-{
-	return *(const int64_t *)tl_item_at(item, 0)->data;
-}
 
 /* Sizes differ, so that a wrong one is seen. */
 static uint64_t size_of(uint64_t least, int64_t value)

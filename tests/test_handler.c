@@ -11,6 +11,7 @@
 
 #include <tloop.h>
 
+#include "tests/numbers.h"
 #include "tests/tl-check.h"
 
 enum {
@@ -239,11 +240,6 @@ static const struct tl_handler *const handlers[] = {
 
 static const struct tl_handler *const all_but_meshes[] = { &flat_handler, &tl_string_handler,
 							   NULL };
-
-static int64_t value_of(const struct tl_item *item)
-{
-	return *(const int64_t *)tl_item_at(item, 0)->data;
-}
 
 static char *string_of(TALLOC_CTX *mem_ctx, int64_t number)
 {

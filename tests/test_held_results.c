@@ -10,6 +10,7 @@
 #include <tloop/iter.h>
 #include <tloop/parallel.h>
 
+#include "tests/numbers.h"
 #include "tests/tl-check.h"
 
 enum {
@@ -18,11 +19,6 @@ enum {
 	HELD = 250000, /* three of them are more */
 	AT_ONCE = 3,
 };
-
-static int64_t value_of(const struct tl_item *item)
-{
-	return *(const int64_t *)tl_item_at(item, 0)->data;
-}
 
 /* A large item of the same number throughout. */
 static int enlarge(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data)

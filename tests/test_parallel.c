@@ -20,16 +20,13 @@
 #include <tloop/joining.h>
 #include <tloop/parallel.h>
 
+#include "tests/numbers.h"
+#include "tests/stream.h"
 #include "tests/tl-check.h"
 
 enum {
 	ITEMS = 200,
 };
-
-static int64_t value_of(const struct tl_item *item)
-{
-	return *(const int64_t *)tl_item_at(item, 0)->data;
-}
 
 static int square(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data)
 {
@@ -42,52 +39,6 @@ static int square(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out,
 	return 0;
 }
 
-static int keep(struct tl_item *item, void *data)
-{
-	(void)item;
-	(void)data;
-	return 0;
-}
-
-static int always(const struct tl_item *item, bool *answer, void *data)
-{
-	(void)item;
-	(void)data;
-	*answer = true;
-	return 0;
-}
-
-/* Of 0, 1, 2, ..., which are found by their number, or not. */
-static struct tl_dataset *input(TALLOC_CTX *mem_ctx, int64_t count, bool random)
-{
-	struct tl_dataset *ds = tl_dataset_range(mem_ctx, 0, count, 1);
-
-	ds = random ? tl_dataset_map_inplace(ds, keep, NULL)
-		    : tl_dataset_filter(ds, always, NULL, NULL);
-	ck_assert_ptr_nonnull(ds);
-	return ds;
-}
-
-static struct tl_iter *open(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds)
-{
-	struct tl_error *error = NULL;
-	struct tl_iter *it = NULL;
-
-	ck_assert_msg(tl_iter_open(mem_ctx, ds, &error, &it) == 0, "%s", tl_error_text(error));
-	return it;
-}
-
-static int64_t next_value(struct tl_iter *it)
-{
-	struct tl_item *item;
-	int64_t value;
-
-	ck_assert_int_eq(tl_iter_next(it, it, &item), 0);
-	value = value_of(item);
-	talloc_free(item);
-	return value;
-}
-
 /* Saving */
 
 static struct tl_dataset *squares(TALLOC_CTX *mem_ctx, bool random, enum tl_parallel_order order,
@@ -98,7 +49,7 @@ static struct tl_dataset *squares(TALLOC_CTX *mem_ctx, bool random, enum tl_para
 		.order = order,           .window = window,
 	};
 
-	return tl_dataset_parallel_map(input(mem_ctx, ITEMS, random), square, NULL, &options);
+	return tl_dataset_parallel_map(count_up(mem_ctx, ITEMS, random), square, NULL, &options);
 }
 
 static const struct {
@@ -123,22 +74,6 @@ static int count_crews(void)
 	return tl_test_has_processes() ? CREWS : CREWS - CREWS_OF_PROCESSES;
 }
 
-static void save(TALLOC_CTX *mem_ctx, struct tl_iter *it, uint8_t **bytes, size_t *size)
-{
-	struct tl_snapshot *saved = tl_snapshot_new(mem_ctx);
-
-	ck_assert_int_eq(tl_iter_save(it, saved), 0);
-	ck_assert_int_eq(tl_snapshot_encode(mem_ctx, saved, bytes, size), 0);
-}
-
-static void load(struct tl_iter *it, const uint8_t *bytes, size_t size)
-{
-	struct tl_snapshot *saved;
-
-	ck_assert_int_eq(tl_snapshot_decode(it, bytes, size, NULL, &saved), 0);
-	ck_assert_msg(tl_iter_load(it, saved) == 0, "%s", tl_error_message(tl_iter_error(it)));
-}
-
 /* With _i % 2: whether the input is random. */
 START_TEST(snapshots_are_the_same_whoever_works)
 {
@@ -153,11 +88,11 @@ START_TEST(snapshots_are_the_same_whoever_works)
 			struct tl_dataset *ds = squares(root, _i % 2 == 0, TL_ORDERED,
 							crews[i].kind, crews[i].workers,
 							crews[i].window);
-			struct tl_iter *it = open(root, ds);
+			struct tl_iter *it = open_iter(root, ds, 0);
 
 			for (uint64_t k = 0; k < position; k++)
 				ck_assert_int_eq(next_value(it), (int64_t)(k * k));
-			save(root, it, &bytes, &size);
+			save_place(root, it, &bytes, &size);
 			if (first == NULL) {
 				first = bytes;
 				first_size = size;
@@ -187,15 +122,17 @@ START_TEST(it_resumes_with_other_workers)
 		for (int k = 0; k < 3; k++) {
 			int crew = (k == 0 ? i / count : i + k) % count;
 
-			its[k] = open(root, squares(root, _i % 2 == 0, TL_ORDERED, crews[crew].kind,
-						    crews[crew].workers, crews[crew].window));
+			its[k] = open_iter(root,
+					   squares(root, _i % 2 == 0, TL_ORDERED, crews[crew].kind,
+						   crews[crew].workers, crews[crew].window),
+					   0);
 		}
 		for (uint64_t k = 0; k < position; k++)
 			next_value(its[0]);
-		save(root, its[0], &bytes, &size);
-		load(its[1], bytes, size);
-		save(root, its[1], &bytes, &size);
-		load(its[2], bytes, size);
+		save_place(root, its[0], &bytes, &size);
+		load_place(its[1], bytes, size);
+		save_place(root, its[1], &bytes, &size);
+		load_place(its[2], bytes, size);
 		for (uint64_t k = position; k < ITEMS; k++) {
 			ck_assert_int_eq(next_value(its[1]), (int64_t)(k * k));
 			ck_assert_int_eq(next_value(its[2]), (int64_t)(k * k));
@@ -223,16 +160,20 @@ START_TEST(as_completed_nothing_is_lost_or_doubled)
 		uint8_t *bytes;
 		size_t size;
 
-		it = open(root, squares(root, _i % 2 == 0, TL_AS_COMPLETED, crews[saver].kind,
-					crews[saver].workers, crews[saver].window));
-		other = open(root, squares(root, _i % 2 == 0, TL_AS_COMPLETED, crews[loader].kind,
-					   crews[loader].workers, crews[loader].window));
+		it = open_iter(root,
+			       squares(root, _i % 2 == 0, TL_AS_COMPLETED, crews[saver].kind,
+				       crews[saver].workers, crews[saver].window),
+			       0);
+		other = open_iter(root,
+				  squares(root, _i % 2 == 0, TL_AS_COMPLETED, crews[loader].kind,
+					  crews[loader].workers, crews[loader].window),
+				  0);
 		for (uint64_t k = 0; k < ITEMS; k++) {
 			int64_t value, root_of = 0;
 
 			if (k == position) {
-				save(root, it, &bytes, &size);
-				load(other, bytes, size);
+				save_place(root, it, &bytes, &size);
+				load_place(other, bytes, size);
 			}
 			value = next_value(k < position ? it : other);
 			while (root_of * root_of < value)
@@ -252,7 +193,8 @@ END_TEST
 START_TEST(items_may_be_looked_at_in_between)
 {
 	TALLOC_CTX *root = talloc_new(tl_test_root());
-	struct tl_iter *it = open(root, squares(root, true, TL_ORDERED, TL_WORKERS_THREADS, 2, 4));
+	struct tl_iter *it =
+		open_iter(root, squares(root, true, TL_ORDERED, TL_WORKERS_THREADS, 2, 4), 0);
 	struct tl_item *item;
 
 	for (uint64_t k = 0; k < ITEMS; k++) {
@@ -322,9 +264,9 @@ static int wait_for_go(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item *
 static struct tl_iter *open_map(TALLOC_CTX *mem_ctx, tl_map_fn fn, void *data,
 				const struct tl_parallel_options *options)
 {
-	struct tl_dataset *ds = input(mem_ctx, ITEMS, true);
+	struct tl_dataset *ds = count_up(mem_ctx, ITEMS, true);
 
-	return open(mem_ctx, tl_dataset_parallel_map(ds, fn, data, options));
+	return open_iter(mem_ctx, tl_dataset_parallel_map(ds, fn, data, options), 0);
 }
 
 START_TEST(closing_tells_the_calls_that_run)
@@ -508,8 +450,8 @@ START_TEST(each_worker_is_started)
 	struct tl_dataset *ds;
 	struct tl_iter *it;
 
-	ds = tl_dataset_parallel_map(input(root, 1, true), square, NULL, &options);
-	it = open(root, ds);
+	ds = tl_dataset_parallel_map(count_up(root, 1, true), square, NULL, &options);
+	it = open_iter(root, ds, 0);
 	ck_assert_uint_eq(starts.count, 3);
 	ck_assert_uint_eq(starts.workers, 7);
 	talloc_free(it);
@@ -524,7 +466,7 @@ END_TEST
 static int sum_of_squares(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data)
 {
 	struct tl_iter *it =
-		open(mem_ctx, squares(mem_ctx, true, TL_ORDERED, TL_WORKERS_THREADS, 2, 4));
+		open_iter(mem_ctx, squares(mem_ctx, true, TL_ORDERED, TL_WORKERS_THREADS, 2, 4), 0);
 	int64_t *value = tl_item_at(in, 0)->data;
 	struct tl_item *item;
 
@@ -541,8 +483,10 @@ START_TEST(within_a_call_stages_are_inline)
 {
 	const struct tl_parallel_options options = { TL_PARALLEL_OPTIONS_INIT, .workers = 2 };
 	TALLOC_CTX *root = talloc_new(tl_test_root());
-	struct tl_iter *it = open(root, tl_dataset_parallel_map(input(root, 20, true),
-								sum_of_squares, NULL, &options));
+	struct tl_iter *it = open_iter(root,
+				       tl_dataset_parallel_map(count_up(root, 20, true),
+							       sum_of_squares, NULL, &options),
+				       0);
 
 	for (int i = 0; i < 20; i++)
 		ck_assert_int_eq(next_value(it),
@@ -654,8 +598,10 @@ START_TEST(the_last_error_is_that_of_an_item_that_was_asked_for)
 	const struct tl_parallel_options options = { TL_PARALLEL_OPTIONS_INIT, .workers = 2,
 						     .window = 8 };
 	TALLOC_CTX *root = talloc_new(tl_test_root());
-	struct tl_dataset *ds = tl_dataset_map_inplace(input(root, ITEMS, true), fail_some, NULL);
-	struct tl_iter *it = open(root, tl_dataset_parallel_map(ds, square, NULL, &options));
+	struct tl_dataset *ds =
+		tl_dataset_map_inplace(count_up(root, ITEMS, true), fail_some, NULL);
+	struct tl_iter *it =
+		open_iter(root, tl_dataset_parallel_map(ds, square, NULL, &options), 0);
 	char *message = NULL;
 	struct tl_item *item;
 
@@ -703,8 +649,9 @@ START_TEST(calls_begin_while_the_next_item_is_read)
 		struct talk talk;
 
 		talk_init(&talk, -1);
-		ds = tl_dataset_map_inplace(input(root, ITEMS, true), wait_for_first_call, &talk);
-		it = open(root, tl_dataset_parallel_map(ds, say_running, &talk, &options));
+		ds = tl_dataset_map_inplace(count_up(root, ITEMS, true), wait_for_first_call,
+					    &talk);
+		it = open_iter(root, tl_dataset_parallel_map(ds, say_running, &talk, &options), 0);
 		for (int64_t i = 0; i < 3; i++)
 			ck_assert_int_eq(next_value(it), i);
 		talloc_free(it);
@@ -730,12 +677,12 @@ START_TEST(streams_of_a_pool_do_not_wait_for_each_other)
 
 	ck_assert_int_eq(tl_workers_open(root, &of_pool, NULL, &options.pool), 0);
 	options.window_bytes = 2 * LARGE;
-	inputs[0] = tl_dataset_parallel_map(input(root, 40, _i < 2), grow, NULL, &options);
+	inputs[0] = tl_dataset_parallel_map(count_up(root, 40, _i < 2), grow, NULL, &options);
 	options.window_bytes = 1;
 	options.deadline = _i % 2 == 0 ? 0 : 1000;
 	options.order = _i < 2 ? TL_ORDERED : TL_AS_COMPLETED;
-	inputs[1] = tl_dataset_parallel_map(input(root, 40, true), square, NULL, &options);
-	it = open(root, tl_dataset_zip(root, inputs, 2, &zip));
+	inputs[1] = tl_dataset_parallel_map(count_up(root, 40, true), square, NULL, &options);
+	it = open_iter(root, tl_dataset_zip(root, inputs, 2, &zip), 0);
 	for (int64_t i = 0; i < 40; i++) {
 		ck_assert_int_eq(tl_iter_next(it, root, &item), 0);
 		ck_assert_uint_eq(tl_item_at(item, 0)->bytes, LARGE / 4 * (1 + (uint64_t)i % 4));
@@ -808,12 +755,12 @@ START_TEST(stages_that_hold_items_do_not_stop_it)
 						     .window = 4, .window_bytes = LARGE };
 	TALLOC_CTX *root = talloc_new(tl_test_root());
 	struct tl_dataset *ds =
-		tl_dataset_parallel_map(input(root, ITEMS, true), grow, NULL, &options);
+		tl_dataset_parallel_map(count_up(root, ITEMS, true), grow, NULL, &options);
 	struct tl_item *item;
 	struct tl_iter *it;
 	int items = 0;
 
-	it = open(root, tl_dataset_shuffle_buffer(ds, 60, 1));
+	it = open_iter(root, tl_dataset_shuffle_buffer(ds, 60, 1), 0);
 	for (; tl_iter_next(it, root, &item) == 0; items++)
 		talloc_free(item);
 	ck_assert_int_eq(items, ITEMS);
@@ -868,8 +815,8 @@ START_TEST(mistakes_in_options_are_told)
 	TALLOC_CTX *root = talloc_new(tl_test_root());
 
 	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
-		struct tl_dataset *ds = tl_dataset_parallel_map(input(root, 1, true), square, NULL,
-								&mistakes[i].options);
+		struct tl_dataset *ds = tl_dataset_parallel_map(count_up(root, 1, true), square,
+								NULL, &mistakes[i].options);
 		struct tl_error *error = NULL;
 		struct tl_iter *it;
 

@@ -14,6 +14,8 @@
 #include <tloop/iter.h>
 #include <tloop/parallel.h>
 
+#include "tests/numbers.h"
+#include "tests/stream.h"
 #include "tests/tl-check.h"
 #include "tests/walk.h"
 
@@ -38,11 +40,6 @@ enum { CREWS = sizeof(crews) / sizeof(crews[0]) };
 static int count_crews(void)
 {
 	return tl_test_has_processes() ? CREWS : CREWS - 1;
-}
-
-static int64_t value_of(const struct tl_item *item)
-{
-	return *(const int64_t *)tl_item_at(item, 0)->data;
 }
 
 static int keep(const struct tl_item *item, bool *answer, void *data)
@@ -95,15 +92,6 @@ static struct tl_dataset *flat(const struct tl_dataset *ds, tl_flat_map_fn fn, v
 	return tl_dataset_parallel_flat_map(ds, fn, data, most, &options);
 }
 
-static struct tl_iter *open(TALLOC_CTX *mem_ctx, const struct tl_dataset *ds)
-{
-	struct tl_error *error = NULL;
-	struct tl_iter *it = NULL;
-
-	ck_assert_msg(tl_iter_open(mem_ctx, ds, &error, &it) == 0, "%s", tl_error_text(error));
-	return it;
-}
-
 /* As flat_map */
 
 /* Errors name the stage, so its name is left out. */
@@ -119,8 +107,8 @@ static const char *without_name(char *text)
 static void check_same(struct tl_dataset *expected, struct tl_dataset *ds)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
-	struct stream *one = rest_up_to(tmp, open(tmp, expected), STREAM_MOST);
-	struct stream *other = rest_up_to(tmp, open(tmp, ds), STREAM_MOST);
+	struct stream *one = rest_up_to(tmp, open_iter(tmp, expected, 0), STREAM_MOST);
+	struct stream *other = rest_up_to(tmp, open_iter(tmp, ds, 0), STREAM_MOST);
 
 	ck_assert_uint_eq(other->count, one->count);
 	for (size_t i = 0; i <= one->count; i++)
@@ -191,17 +179,6 @@ static void copy_place(const struct tl_iter *from, struct tl_iter *to)
 	talloc_free(tmp);
 }
 
-static int64_t next_value(struct tl_iter *it)
-{
-	struct tl_item *item;
-	int64_t value;
-
-	ck_assert_int_eq(tl_iter_next(it, it, &item), 0);
-	value = value_of(item);
-	talloc_free(item);
-	return value;
-}
-
 /*
  * Each part once, those of an item in their order and in one piece, whenever it is saved, once or
  * twice, and whoever goes on.
@@ -219,8 +196,10 @@ START_TEST(nothing_is_lost_or_doubled)
 		struct tl_iter *its[3];
 
 		for (int k = 0; k < 3; k++)
-			its[k] = open(root, flat(range(root, ITEMS, _i), parts, &code, 0, order,
-						 crews[(position / (1 + 2 * k) + k) % count]));
+			its[k] = open_iter(root,
+					   flat(range(root, ITEMS, _i), parts, &code, 0, order,
+						crews[(position / (1 + 2 * k) + k) % count]),
+					   0);
 		for (int i = 0; i < MADE; i++) {
 			int64_t value, part;
 
@@ -269,7 +248,8 @@ START_TEST(an_item_that_has_fewer_parts_when_loaded_ends)
 	atomic_int most = 3;
 
 	for (int k = 0; k < 2; k++)
-		its[k] = open(root, flat(range(root, 4, 0), fewer, &most, 0, TL_ORDERED, crews[0]));
+		its[k] = open_iter(
+			root, flat(range(root, 4, 0), fewer, &most, 0, TL_ORDERED, crews[0]), 0);
 	for (int i = 0; i < 8; i++)
 		next_value(its[0]);
 	most = 1;
@@ -316,8 +296,8 @@ START_TEST(an_item_that_is_late_when_loaded_takes_nothing_from_the_next)
 	int64_t value;
 
 	ds = tl_dataset_parallel_flat_map(ds, wait_in_one, &slow, 0, &options);
-	it = open(root, ds);
-	other = open(root, ds);
+	it = open_iter(root, ds, 0);
+	other = open_iter(root, ds, 0);
 	do {
 		value = next_value(it);
 		seen[value] = true;
@@ -375,7 +355,7 @@ START_TEST(bytes_on_the_way_are_within_the_budget)
 	int items = 0;
 
 	tl_buffer_reset_peak();
-	it = open(root, tl_dataset_parallel_flat_map(ds, large_parts, NULL, 0, &options));
+	it = open_iter(root, tl_dataset_parallel_flat_map(ds, large_parts, NULL, 0, &options), 0);
 	for (; tl_iter_next(it, root, &item) == 0; items++)
 		talloc_free(item);
 	ck_assert_int_eq(items, ITEMS * PARTS);

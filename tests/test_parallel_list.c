@@ -10,14 +10,10 @@
 
 #include <tloop/parallel.h>
 
+#include "tests/numbers.h"
 #include "tests/tl-check.h"
 
 enum { ITEMS = 500 };
-
-static int64_t value_of(const struct tl_item *item)
-{
-	return *(const int64_t *)tl_item_at(item, 0)->data;
-}
 
 static int square(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data)
 {

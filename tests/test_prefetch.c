@@ -18,6 +18,7 @@
 #include <tloop/iter.h>
 #include <tloop/parallel.h>
 
+#include "tests/numbers.h"
 #include "tests/stream.h"
 #include "tests/tl-check.h"
 
@@ -25,48 +26,6 @@ enum {
 	ITEMS = 200,
 	LARGE = 1 << 20,
 };
-
-static int64_t value_of(const struct tl_item *item)
-{
-	return *(const int64_t *)tl_item_at(item, 0)->data;
-}
-
-static int keep(struct tl_item *item, void *data)
-{
-	(void)item;
-	(void)data;
-	return 0;
-}
-
-static int always(const struct tl_item *item, bool *answer, void *data)
-{
-	(void)item;
-	(void)data;
-	*answer = true;
-	return 0;
-}
-
-/* Of 0, 1, 2, ..., which are found by their number, or not. */
-static struct tl_dataset *input(TALLOC_CTX *mem_ctx, int64_t count, bool random)
-{
-	struct tl_dataset *ds = tl_dataset_range(mem_ctx, 0, count, 1);
-
-	ds = random ? tl_dataset_map_inplace(ds, keep, NULL)
-		    : tl_dataset_filter(ds, always, NULL, NULL);
-	ck_assert_ptr_nonnull(ds);
-	return ds;
-}
-
-static int64_t next_value(struct tl_iter *it)
-{
-	struct tl_item *item;
-	int64_t value;
-
-	ck_assert_int_eq(tl_iter_next(it, it, &item), 0);
-	value = value_of(item);
-	talloc_free(item);
-	return value;
-}
 
 /* What the functions of a plan and the test tell each other. */
 struct talk {
@@ -134,9 +93,9 @@ START_TEST(so_many_items_are_ahead_and_no_more)
 	struct tl_iter *it;
 
 	talk_init(&talk, -1);
-	it = open_iter(root,
-		       prefetch(tl_dataset_map_inplace(input(root, ITEMS, true), count, &talk), 4),
-		       0);
+	it = open_iter(
+		root,
+		prefetch(tl_dataset_map_inplace(count_up(root, ITEMS, true), count, &talk), 4), 0);
 	ck_assert_int_eq(talk.count, 0);
 	ck_assert_int_eq(next_value(it), 0);
 	wait_for(&talk.made, 4);
@@ -157,9 +116,9 @@ START_TEST(one_is_made_while_the_consumer_works)
 	struct tl_iter *it;
 
 	talk_init(&talk, -1);
-	it = open_iter(root,
-		       prefetch(tl_dataset_map_inplace(input(root, ITEMS, true), count, &talk), 1),
-		       0);
+	it = open_iter(
+		root,
+		prefetch(tl_dataset_map_inplace(count_up(root, ITEMS, true), count, &talk), 1), 0);
 	for (int64_t i = 0; i < ITEMS - 1; i++) {
 		ck_assert_int_eq(next_value(it), i);
 		wait_for(&talk.made, i == 0 ? 2 : 1);
@@ -196,7 +155,7 @@ START_TEST(bytes_ahead_are_within_the_budget)
 		.window_bytes = 3 * LARGE + 100,
 	};
 	TALLOC_CTX *root = talloc_new(tl_test_root());
-	struct tl_dataset *ds = tl_dataset_map(input(root, ITEMS, _i == 0), grow, NULL);
+	struct tl_dataset *ds = tl_dataset_map(count_up(root, ITEMS, _i == 0), grow, NULL);
 	struct tl_buffer_stats stats;
 	struct tl_item *item;
 	struct tl_iter *it;
@@ -233,7 +192,7 @@ START_TEST(buffers_are_recycled_across_the_threads)
 		ck_assert_int_eq(tl_buffer_new(warm, sizeof(int64_t), &buffer), 0);
 	}
 	talloc_free(warm);
-	ds = tl_dataset_map(input(root, ITEMS, _i == 0), grow, NULL);
+	ds = tl_dataset_map(count_up(root, ITEMS, _i == 0), grow, NULL);
 	it = open_iter(root, prefetch(ds, AHEAD), 0);
 	tl_buffer_stats(&before);
 	for (uint64_t epoch = 0; epoch < 3; epoch++) {
@@ -257,7 +216,7 @@ START_TEST(it_may_be_closed_while_it_waits_for_room)
 
 	for (int items = 0; items < 20; items++) {
 		TALLOC_CTX *root = talloc_new(tl_test_root());
-		struct tl_dataset *ds = tl_dataset_map(input(root, ITEMS, true), grow, NULL);
+		struct tl_dataset *ds = tl_dataset_map(count_up(root, ITEMS, true), grow, NULL);
 		struct tl_iter *it = open_iter(root, tl_dataset_prefetch(ds, 8, &options), 0);
 		struct tl_item *item;
 
@@ -279,26 +238,10 @@ static const uint32_t numbers[] = { 0, 1, 2, 3, 8, 50 };
 
 enum { NUMBERS = sizeof(numbers) / sizeof(numbers[0]) };
 
-static void save(TALLOC_CTX *mem_ctx, struct tl_iter *it, uint8_t **bytes, size_t *size)
-{
-	struct tl_snapshot *saved = tl_snapshot_new(mem_ctx);
-
-	ck_assert_int_eq(tl_iter_save(it, saved), 0);
-	ck_assert_int_eq(tl_snapshot_encode(mem_ctx, saved, bytes, size), 0);
-}
-
-static void load(struct tl_iter *it, const uint8_t *bytes, size_t size)
-{
-	struct tl_snapshot *saved;
-
-	ck_assert_int_eq(tl_snapshot_decode(it, bytes, size, NULL, &saved), 0);
-	ck_assert_msg(tl_iter_load(it, saved) == 0, "%s", tl_error_message(tl_iter_error(it)));
-}
-
 /* With a stage that holds items before it, unless items are found by their number. */
 static struct tl_dataset *plan(TALLOC_CTX *mem_ctx, bool random, uint32_t items)
 {
-	struct tl_dataset *ds = input(mem_ctx, ITEMS, random);
+	struct tl_dataset *ds = count_up(mem_ctx, ITEMS, random);
 
 	if (!random)
 		ds = tl_dataset_shuffle_buffer(ds, 20, 3);
@@ -319,7 +262,7 @@ START_TEST(snapshots_are_the_same_however_far_it_is_ahead)
 
 			for (uint64_t k = 0; k < position; k++)
 				next_value(it);
-			save(root, it, &bytes, &size);
+			save_place(root, it, &bytes, &size);
 			if (first == NULL) {
 				first = bytes;
 				first_size = size;
@@ -328,8 +271,8 @@ START_TEST(snapshots_are_the_same_however_far_it_is_ahead)
 			ck_assert_mem_eq(bytes, first, size);
 
 			/* and when it was loaded */
-			load(it, bytes, size);
-			save(root, it, &bytes, &size);
+			load_place(it, bytes, size);
+			save_place(root, it, &bytes, &size);
 			ck_assert_uint_eq(size, first_size);
 			ck_assert_mem_eq(bytes, first, size);
 			talloc_free(it);
@@ -353,9 +296,9 @@ START_TEST(it_resumes_with_another_number)
 		to = open_iter(root, plan(root, _i % 2 == 0, numbers[i % NUMBERS]), 0);
 		for (uint64_t k = 0; k < position; k++)
 			next_value(from);
-		save(root, from, &bytes, &size);
+		save_place(root, from, &bytes, &size);
 		rest = rest_as_text(root, from);
-		load(to, bytes, size);
+		load_place(to, bytes, size);
 		ck_assert_str_eq(rest_as_text(root, to), rest);
 		talloc_free(from);
 		talloc_free(to);
@@ -387,10 +330,10 @@ START_TEST(loading_makes_few_items_again)
 	other = open_iter(root, ds, 0);
 	for (int64_t i = 0; i < 5000; i++)
 		ck_assert_int_eq(next_value(it), i);
-	save(root, it, &bytes, &size);
+	save_place(root, it, &bytes, &size);
 	talloc_free(it);
 	asked = 0;
-	load(other, bytes, size);
+	load_place(other, bytes, size);
 	ck_assert_int_le(asked, 32);
 	ck_assert_int_eq(next_value(other), 5000);
 	talloc_free(other);
@@ -415,13 +358,13 @@ static const struct tl_field place_fields[] = {
 START_TEST(snapshots_that_do_not_fit_are_refused)
 {
 	TALLOC_CTX *root = talloc_new(tl_test_root());
-	struct tl_dataset *ds = prefetch(input(root, 100, _i == 0), 3);
+	struct tl_dataset *ds = prefetch(count_up(root, 100, _i == 0), 3);
 	struct tl_iter *it = open_iter(root, ds, 0), *other;
 	struct tl_snapshot *saved = tl_snapshot_new(root), *stage;
 	const struct place place = { .position = 1 };
 	const uint64_t next = 101;
 
-	other = open_iter(root, prefetch(input(root, 90, _i == 0), 3), 0);
+	other = open_iter(root, prefetch(count_up(root, 90, _i == 0), 3), 0);
 	ck_assert_int_eq(next_value(it), 0);
 	ck_assert_int_eq(tl_iter_save(it, saved), 0);
 	ck_assert_int_eq(tl_iter_load(other, saved), -TL_EMISMATCH);
@@ -466,7 +409,7 @@ START_TEST(errors_are_handed_on_as_they_are)
 	for (int i = 0; i < NUMBERS; i++) {
 		TALLOC_CTX *root = talloc_new(tl_test_root());
 		struct tl_dataset *ds =
-			tl_dataset_map(input(root, ITEMS, _i == 0), refuse_some, &fatal_at);
+			tl_dataset_map(count_up(root, ITEMS, _i == 0), refuse_some, &fatal_at);
 		struct tl_iter *plain = open_iter(root, ds, 0);
 		struct tl_iter *it = open_iter(root, prefetch(ds, numbers[i]), 0);
 		struct tl_item *item;
@@ -500,7 +443,7 @@ END_TEST
 static struct tl_iter *open_waiting(TALLOC_CTX *mem_ctx, struct talk *talk,
 				    const struct tl_prefetch_options *options)
 {
-	struct tl_dataset *ds = input(mem_ctx, ITEMS, true);
+	struct tl_dataset *ds = count_up(mem_ctx, ITEMS, true);
 
 	ds = tl_dataset_map_inplace(ds, wait_for_cancel, talk);
 	return open_iter(mem_ctx, tl_dataset_prefetch(ds, 50, options), 0);
@@ -594,7 +537,7 @@ START_TEST(closing_tells_calls_within_it)
 	const struct tl_parallel_options options = { TL_PARALLEL_OPTIONS_INIT,
 						     .kind = TL_WORKERS_INLINE };
 	TALLOC_CTX *root = talloc_new(tl_test_root());
-	struct tl_dataset *ds = input(root, ITEMS, true);
+	struct tl_dataset *ds = count_up(root, ITEMS, true);
 	struct tl_iter *it;
 	struct talk talk;
 
@@ -616,7 +559,7 @@ START_TEST(closing_tells_calls_beside_it)
 	const struct tl_parallel_options options = { TL_PARALLEL_OPTIONS_INIT, .workers = 1,
 						     .deadline = 1000 };
 	TALLOC_CTX *root = talloc_new(tl_test_root());
-	struct tl_dataset *ds = input(root, ITEMS, true);
+	struct tl_dataset *ds = count_up(root, ITEMS, true);
 	struct tl_item *item;
 	struct tl_iter *it;
 	struct talk talk;
@@ -676,7 +619,7 @@ START_TEST(all_before_it_is_called_by_its_thread)
 		.on_worker_start = start,
 		.worker_data = &seen,
 	};
-	struct tl_dataset *ds = input(root, ITEMS, true);
+	struct tl_dataset *ds = count_up(root, ITEMS, true);
 	struct tl_error *error = NULL;
 	struct tl_iter *it;
 
@@ -703,7 +646,7 @@ START_TEST(inline_it_is_the_caller)
 						     .kind = TL_WORKERS_INLINE };
 	TALLOC_CTX *root = talloc_new(tl_test_root());
 	struct seen seen = { .ret = 0 };
-	struct tl_dataset *ds = input(root, ITEMS, true);
+	struct tl_dataset *ds = count_up(root, ITEMS, true);
 	struct tl_iter *it;
 
 	seen.thread = pthread_self();
@@ -721,7 +664,7 @@ END_TEST
 static int sum_within(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, void *data)
 {
 	struct seen seen = { .ret = 0 };
-	struct tl_dataset *ds = input(mem_ctx, ITEMS, true);
+	struct tl_dataset *ds = count_up(mem_ctx, ITEMS, true);
 	int64_t *value = tl_item_at(in, 0)->data;
 	struct tl_item *item;
 	struct tl_iter *it;
@@ -742,7 +685,7 @@ START_TEST(within_a_call_it_is_inline)
 	const struct tl_parallel_options options = { TL_PARALLEL_OPTIONS_INIT, .workers = 2 };
 	TALLOC_CTX *root = talloc_new(tl_test_root());
 	struct tl_iter *it = open_iter(
-		root, tl_dataset_parallel_map(input(root, 20, true), sum_within, NULL, &options),
+		root, tl_dataset_parallel_map(count_up(root, 20, true), sum_within, NULL, &options),
 		0);
 
 	for (int i = 0; i < 20; i++)
@@ -767,7 +710,7 @@ START_TEST(it_composes)
 	const struct tl_parallel_options options = { TL_PARALLEL_OPTIONS_INIT, .workers = 2,
 						     .window = 5 };
 	TALLOC_CTX *root = talloc_new(tl_test_root());
-	struct tl_dataset *ds = input(root, ITEMS, _i == 0), *plain = ds;
+	struct tl_dataset *ds = count_up(root, ITEMS, _i == 0), *plain = ds;
 	char *want, *got;
 
 	for (int i = 0; i < 3; i++) {
@@ -878,7 +821,7 @@ START_TEST(times_of_workers_are_told_apart)
 	struct tl_iter *it;
 	struct tl_dataset *ds;
 
-	ds = tl_dataset_parallel_map(input(root, ITEMS, true), add_one, NULL, &options);
+	ds = tl_dataset_parallel_map(count_up(root, ITEMS, true), add_one, NULL, &options);
 	it = open_measured(root, prefetch(ds, 3));
 	for (int64_t i = 0; i < ITEMS / 2; i++) {
 		ck_assert_int_eq(next_value(it), i + 1);
@@ -928,8 +871,8 @@ START_TEST(mistakes_are_told)
 	struct tl_iter *it;
 
 	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
-		struct tl_dataset *ds = tl_dataset_prefetch(input(root, 1, true), mistakes[i].items,
-							    &mistakes[i].options);
+		struct tl_dataset *ds = tl_dataset_prefetch(
+			count_up(root, 1, true), mistakes[i].items, &mistakes[i].options);
 
 		ck_assert_int_eq(tl_iter_open(root, ds, &error, &it), mistakes[i].code);
 		ck_assert_ptr_nonnull(strstr(tl_error_message(error), "stage 3 (prefetch): "));
@@ -939,7 +882,7 @@ START_TEST(mistakes_are_told)
 	ck_assert_uint_eq(tl_prefetch_options_init().size, sizeof(struct tl_prefetch_options));
 	/* what needs items by their number says so */
 	ck_assert_int_lt(tl_iter_open(root,
-				      tl_dataset_shuffle(prefetch(input(root, 9, true), 2), 1),
+				      tl_dataset_shuffle(prefetch(count_up(root, 9, true), 2), 1),
 				      &error, &it),
 			 0);
 	ck_assert_ptr_nonnull(strstr(tl_error_message(error), "(shuffle): "));

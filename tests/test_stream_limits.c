@@ -115,7 +115,7 @@ START_TEST(a_surplus_is_an_error)
 }
 END_TEST
 
-/* A rerun that makes another number than the first run (ray#28688): an error, at the exact value. */
+/* A fixed number of which fewer come: an error where the first one is missing, the others stay. */
 START_TEST(too_few_are_an_error_in_their_place)
 {
 	struct tl_stream_options options = options_of_kind(_i);

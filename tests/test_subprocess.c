@@ -15,6 +15,7 @@
 #include <tloop/parallel.h>
 #include <tloop/source.h>
 
+#include "tests/numbers.h"
 #include "tests/sources.h"
 #include "tests/stream.h"
 #include "tests/tl-check.h"
@@ -44,11 +45,6 @@ static struct tl_dataset *subprocess(const struct tl_dataset *ds, int kind, unsi
 	};
 
 	return tl_dataset_subprocess(ds, &options);
-}
-
-static int64_t value_of(const struct tl_item *item)
-{
-	return *(const int64_t *)tl_item_at(item, 0)->data;
 }
 
 static int odd(const struct tl_item *item, bool *answer, void *data)
@@ -332,24 +328,6 @@ START_TEST(it_is_the_same_for_all)
 }
 END_TEST
 
-static void save(TALLOC_CTX *mem_ctx, struct tl_iter *it, uint8_t **bytes, size_t *size)
-{
-	struct tl_snapshot *saved = tl_snapshot_new(mem_ctx);
-
-	ck_assert_int_eq(tl_iter_save(it, saved), 0);
-	ck_assert_int_eq(tl_snapshot_encode(mem_ctx, saved, bytes, size), 0);
-	talloc_free(saved);
-}
-
-static void load(struct tl_iter *it, const uint8_t *bytes, size_t size)
-{
-	struct tl_snapshot *saved;
-
-	ck_assert_int_eq(tl_snapshot_decode(it, bytes, size, NULL, &saved), 0);
-	ck_assert_msg(tl_iter_load(it, saved) == 0, "%s", tl_error_message(tl_iter_error(it)));
-	talloc_free(saved);
-}
-
 /* At each position. */
 START_TEST(snapshots_are_the_same_for_all)
 {
@@ -364,9 +342,9 @@ START_TEST(snapshots_are_the_same_for_all)
 		uint8_t *first, *bytes;
 		size_t first_size, size;
 
-		save(tmp, its[0], &first, &first_size);
+		save_place(tmp, its[0], &first, &first_size);
 		for (unsigned int i = 1; i < ways_here(); i++) {
-			save(tmp, its[i], &bytes, &size);
+			save_place(tmp, its[i], &bytes, &size);
 			ck_assert_uint_eq(size, first_size);
 			ck_assert_mem_eq(bytes, first, size);
 			next_as_text(tmp, its[i]);
@@ -399,12 +377,12 @@ START_TEST(each_resumes_what_another_has_saved)
 		it = open_iter(tmp, plan(tmp, _i, by), 1);
 		for (size_t i = 0; i < position; i++)
 			next_as_text(tmp, it);
-		save(tmp, it, &bytes, &size);
+		save_place(tmp, it, &bytes, &size);
 		talloc_free(it);
 		it = open_iter(tmp, plan(tmp, _i, to), 0);
 		next_as_text(tmp, it);
-		load(it, bytes, size);
-		save(tmp, it, &again, &again_size);
+		load_place(it, bytes, size);
+		save_place(tmp, it, &again, &again_size);
 		ck_assert_uint_eq(again_size, size);
 		ck_assert_mem_eq(again, bytes, size);
 		rest = rest_up_to(tmp, it, STREAM_MOST);
@@ -447,10 +425,10 @@ START_TEST(loading_makes_few_items_again)
 		ck_assert_int_eq(value_of(item), i);
 		talloc_free(item);
 	}
-	save(root, it, &bytes, &size);
+	save_place(root, it, &bytes, &size);
 	talloc_free(it);
 	asked = 0;
-	load(other, bytes, size);
+	load_place(other, bytes, size);
 	ck_assert_int_eq(tl_iter_next(other, root, &item), 0);
 	ck_assert_int_eq(value_of(item), 5000);
 	talloc_free(other);

@@ -10,13 +10,9 @@
 #include <tloop/dataset.h>
 #include <tloop/iter.h>
 
+#include "tests/numbers.h"
 #include "tests/stream.h"
 #include "tests/tl-check.h"
-
-static int64_t value_of(const struct tl_item *item)
-{
-	return *(const int64_t *)tl_item_at(item, 0)->data;
-}
 
 static int keep_all(const struct tl_item *item, bool *keep, void *data)
 {
