@@ -233,8 +233,6 @@ bool tl_line_is_out(const struct tl_line *line, uint64_t position)
 
 void tl_line_set_oldest(struct tl_line *line, uint64_t position)
 {
-	if (line->config.one_by_one)
-		return;
 	tl_gate_set_oldest(&line->slots->gate, position);
 }
 

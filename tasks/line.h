@@ -131,7 +131,7 @@ int tl_line_wait(struct tl_line *line, uint64_t first, uint64_t end, uint64_t *p
 /* Whether that would be 0 at once. */
 bool tl_line_look(const struct tl_line *line, uint64_t first, uint64_t end, uint64_t *position);
 
-/* Says which call is the oldest that was not taken: it may go over the budget. */
+/* Says which call is the oldest that was not taken: it may go over the budget. Not of one by one. */
 void tl_line_set_oldest(struct tl_line *line, uint64_t position);
 
 /* Whether there are bytes for more. */
@@ -218,7 +218,6 @@ void tl_workers_ring(struct tl_workers *workers, unsigned int calls);
 
 /* By the caller, within a call: works on a line of its own as one of the pool's threads does. */
 unsigned int tl_workers_visit(struct tl_workers *workers, struct tl_line *line);
-bool tl_workers_are_ours(const struct tl_workers *workers);
 
 /*
  * threads.c: by a worker: it waits for room in a line, and has waited. If all of them do, those who

@@ -81,11 +81,6 @@ unsigned int tl_workers_count(const struct tl_workers *workers)
 	return workers->options.kind == TL_WORKERS_INLINE ? 0 : workers->options.count;
 }
 
-bool tl_workers_are_ours(const struct tl_workers *workers)
-{
-	return workers->opener == getpid();
-}
-
 /* The lines */
 
 void tl_workers_attach(struct tl_workers *workers, struct tl_line *line)
@@ -375,7 +370,7 @@ static void stop(struct tl_workers *workers, unsigned int threads)
 static int workers_destructor(struct tl_workers *workers)
 {
 	/* In a process that the program has forked there are no threads. */
-	if (!tl_workers_are_ours(workers))
+	if (workers->opener != getpid())
 		return 0;
 	strike_off(workers);
 	stop(workers, workers->count);

@@ -153,10 +153,8 @@ static bool send_one(struct ahead *ahead)
 	call->fatal = false;
 	call->error = NULL;
 	call->mark.bytes = NULL;
-	if (ahead->out++ == 0) {
+	if (ahead->out++ == 0)
 		ahead->first = position;
-		tl_line_set_oldest(ahead->line, position);
-	}
 	tl_line_go(ahead->line, 0);
 	return true;
 }
@@ -189,7 +187,6 @@ static void take_first(struct ahead *ahead)
 	talloc_free_children(call->crate);
 	tl_line_take(ahead->line, ahead->first++);
 	ahead->out--;
-	tl_line_set_oldest(ahead->line, ahead->first);
 }
 
 static int prefetch_get(struct tl_node *node, TALLOC_CTX *mem_ctx, uint64_t index,

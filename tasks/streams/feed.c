@@ -25,11 +25,6 @@ void tl_feed_unlock(struct tl_feed *feed)
 		pthread_mutex_unlock(feed->line->config.lock);
 }
 
-static bool is_process(const struct tl_feed *feed)
-{
-	return feed->group->arena != NULL;
-}
-
 /* Sending */
 
 /* The message that goes with the next step, or NULL. */
@@ -75,20 +70,18 @@ static bool send_one(struct tl_feed *feed)
 	call->plain = false;
 	call->packed = false;
 	call->died = false;
-	if (!is_process(feed)) {
+	if (!tl_feeds_are_processes(feed->group)) {
 		handed->crate = feed->crates[tl_slots_index(feed->line->slots, position)];
 		handed->message = NULL;
 		handed->yield = (struct tl_yield){ 0 };
 	}
 	message = take_message(feed);
-	if (message != NULL && is_process(feed))
+	if (message != NULL && tl_feeds_are_processes(feed->group))
 		ret = post_message(feed, (struct tl_feed_posted *)call, position, message);
 	else if (message != NULL)
 		handed->message = talloc_steal(handed->crate, message);
-	if (feed->out++ == 0) {
+	if (feed->out++ == 0)
 		feed->first = position;
-		tl_line_set_oldest(feed->line, position);
-	}
 	feed->sent++;
 	if (ret == 0) {
 		tl_line_go(feed->line, 0);
@@ -177,7 +170,7 @@ static bool receive(struct tl_feed *feed, TALLOC_CTX *mem_ctx, struct tl_yield *
 	struct tl_feed_posted *posted = tl_line_record(feed->line, feed->first);
 	int ret;
 
-	if (!is_process(feed)) {
+	if (!tl_feeds_are_processes(feed->group)) {
 		take_parts(tl_line_record(feed->line, feed->first), mem_ctx, yield);
 		return true;
 	}
@@ -210,7 +203,6 @@ static void take_first(struct tl_feed *feed, const struct tl_yield *yield)
 	tl_line_take(feed->line, feed->first++);
 	feed->out--;
 	feed->taken++;
-	tl_line_set_oldest(feed->line, feed->first);
 	if (yield->ret == TL_END || (yield->ret < 0 && yield->fatal))
 		tl_feed_end(feed);
 	else
@@ -289,7 +281,7 @@ int tl_feed_restart(struct tl_feed *feed, const void *command, size_t size)
 	int ret = 0;
 
 	tl_feed_clear(feed);
-	if (is_process(feed)) {
+	if (tl_feeds_are_processes(feed->group)) {
 		ret = tl_feed_write_command(feed, command, size);
 	} else {
 		void *copy = talloc_memdup(feed, command, size);

@@ -109,6 +109,11 @@ struct tl_feed_group {
 	pthread_mutex_t lock;          /* held by consumers, where there are several feeds */
 };
 
+static inline bool tl_feeds_are_processes(const struct tl_feed_group *group)
+{
+	return group->arena != NULL;
+}
+
 static inline struct tl_feed_call *tl_feed_call_at(const struct tl_feed *feed, uint64_t position)
 {
 	return tl_line_record(feed->line, position);

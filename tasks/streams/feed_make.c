@@ -13,11 +13,6 @@
 
 #include "tasks/streams/feed.h"
 
-static bool is_process(const struct tl_feed *feed)
-{
-	return feed->group->arena != NULL;
-}
-
 static bool checks_reruns(const struct tl_feed *feed)
 {
 	return (feed->group->options.flags & TL_STREAM_CHECK_RERUNS) != 0;
@@ -54,7 +49,7 @@ void tl_feed_shut(void *data)
 
 static int read_command(struct tl_feed *feed, TALLOC_CTX *mem_ctx, void **command, size_t *size)
 {
-	if (is_process(feed))
+	if (tl_feeds_are_processes(feed->group))
 		return tl_feed_read_command(feed, mem_ctx, command, size);
 	*command = feed->command;
 	*size = feed->command_size;
@@ -208,7 +203,7 @@ void tl_feed_run(void *record, uint64_t position, void *data)
 {
 	struct tl_feed *feed = data;
 
-	if (is_process(feed))
+	if (tl_feeds_are_processes(feed->group))
 		post(feed, record, position);
 	else
 		hand_over(feed, record, position);
@@ -216,12 +211,12 @@ void tl_feed_run(void *record, uint64_t position, void *data)
 
 uint64_t tl_feed_bytes(void *record, void *data)
 {
+	const struct tl_feed *feed = data;
 	const struct tl_feed_handed *handed = record;
-	const struct tl_item *item = handed->yield.item;
 
-	if (is_process(data))
+	if (tl_feeds_are_processes(feed->group))
 		return tl_feed_posted_bytes(record, data);
-	return item != NULL ? tl_item_all_bytes(item) : 0;
+	return handed->yield.item != NULL ? tl_item_all_bytes(handed->yield.item) : 0;
 }
 
 void tl_feed_discard(uint64_t position, void *data)
@@ -229,7 +224,7 @@ void tl_feed_discard(uint64_t position, void *data)
 	struct tl_feed *feed = data;
 	struct tl_feed_handed *handed = tl_line_record(feed->line, position);
 
-	if (is_process(feed)) {
+	if (tl_feeds_are_processes(feed->group)) {
 		tl_feed_drop(feed, tl_line_record(feed->line, position));
 		return;
 	}

@@ -26,7 +26,7 @@ static void free_feed(struct tl_feed *feed)
 	bool ours = is_ours(feed->group);
 
 	TALLOC_FREE(feed->line);
-	if (ours && feed->group->arena == NULL)
+	if (ours && !tl_feeds_are_processes(feed->group))
 		tl_feed_shut(feed);
 	if (ours)
 		tl_crates_free(feed->crates);
@@ -65,7 +65,7 @@ void tl_feed_leave(struct tl_feed *feed)
 void tl_feed_close(struct tl_feed *feed)
 {
 	struct tl_feed_group *group = feed->group;
-	bool is_process = group->arena != NULL;
+	bool is_process = tl_feeds_are_processes(group);
 
 	/* In a process that the program has forked, the lock may be that of a thread that is not there. */
 	if (is_process && is_ours(group)) {
@@ -85,7 +85,7 @@ static int open_line(struct tl_feed *feed, TALLOC_CTX *mem_ctx, struct tl_error 
 {
 	struct tl_feed_group *group = feed->group;
 	const struct tl_stream_options *options = &group->options;
-	bool is_process = group->arena != NULL;
+	bool is_process = tl_feeds_are_processes(group);
 	size_t record = is_process ? sizeof(struct tl_feed_posted) : sizeof(struct tl_feed_handed);
 	const struct tl_line_config config = {
 		.record = (uint32_t)(record + 63) / 64 * 64,
@@ -122,7 +122,7 @@ static int open_feed(struct tl_feed_group *group, const struct tl_producer *prod
 	feed->producer = *producer;
 	feed->number = number;
 	feed->restart = 1;
-	if (group->arena != NULL)
+	if (tl_feeds_are_processes(group))
 		feed->shared = &group->shared[number];
 	return open_line(feed, mem_ctx, error);
 }
