@@ -167,6 +167,8 @@ static int work(TALLOC_CTX *mem_ctx, struct tl_item *in, struct tl_item **out, v
 		ret = check_input(in, value);
 	if (ret != 0)
 		return ret;
+	while (board->oldest_first && value > 0 && board->made[0] == 0)
+		sched_yield();
 	if (board->in_place)
 		change(*out = in, value);
 	else

@@ -29,8 +29,9 @@ struct board {
 	uint64_t input_size;    /* bytes that come with each input, at least; 0: none */
 	uint64_t output_size;   /* bytes that are made in each call, at least; 0: none */
 	uint64_t output_parts;  /* in so many tensors; 0: 1 */
-	int64_t flat;     /* makes so many items of each: v * flat, v * flat + 1, ...; 0: a map */
-	bool in_place;    /* the input is what comes out, with each byte changed */
+	int64_t flat;      /* makes so many items of each: v * flat, v * flat + 1, ...; 0: a map */
+	bool in_place;     /* the input is what comes out, with each byte changed */
+	bool oldest_first; /* item 0 is made before others, so that it has its bytes before they ask */
 	uint64_t samples; /* that each item is said to have, if not 0 */
 	int die_at_life;  /* raises .number at the start of this life of any worker, from 1 on */
 	int fail_at_life; /* the same, but returns .number */

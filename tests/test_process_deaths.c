@@ -280,6 +280,7 @@ START_TEST(who_dies_at_the_gate_is_as_any_other)
 
 	make_board();
 	board->output_size = 100000;
+	board->oldest_first = true;
 	options.retries = (unsigned int)_i;
 	give_order((struct order){ 0, DO_WAIT, .late = true });
 	it = open_calls(ITEMS, options);
@@ -312,6 +313,7 @@ START_TEST(the_oldest_may_die_while_others_are_at_the_gate)
 
 	make_board();
 	board->output_size = 100000;
+	board->oldest_first = true;
 	options.retries = 2;
 	options.order = _i == 0 ? TL_ORDERED : TL_AS_COMPLETED;
 	give_order((struct order){ 0, DO_WAIT, .late = true });
